@@ -1,0 +1,146 @@
+"""The command line: options and their help. What they do is in the other files of this folder."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+import genwgp
+from genwgp import problems
+from genwgp.cli.group import OneLineGroup
+from genwgp.cli.solve import Options, run_solve
+from genwgp.cli.stored import report_run, sample_run, show_run
+from genwgp.errors import InputError
+from genwgp.io import SolveSection
+
+EXIT_CODES = (
+    "Exit codes: 0 fine; 2 input that cannot be used, said in one line; 3 not converged (the folder is written); "
+    "130 interrupted by Ctrl-C (the best path so far is written)."
+)
+app = typer.Typer(
+    cls=OneLineGroup,
+    help="Wasserstein gradient paths: from a start density to the equilibrium of a free energy. " + EXIT_CODES,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+)
+
+
+class ActionName(StrEnum):
+    geometric = "geometric"
+    finite_horizon = "finite-horizon"
+
+
+class MethodName(StrEnum):
+    sweep = "sweep"
+    adam = "adam"
+
+
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A folder that `genwgp solve` has written.")]
+ProblemOption = Annotated[
+    str | None,
+    typer.Option(metavar="module.py:function", help="The problem, for a run whose problem was made in Python."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False) -> None:
+    if version:
+        print(f"genwgp {genwgp.__version__}")
+        raise typer.Exit()
+
+
+@app.command()
+def solve(
+    problem: Annotated[
+        str, typer.Argument(metavar="PROBLEM", help="A gallery name, problem.toml, or module.py:function.")
+    ],
+    out: Annotated[
+        str | None, typer.Option(metavar="RUN", help="A new folder for the results [default: runs/NAME].")
+    ] = None,
+    layers: Annotated[int | None, typer.Option(min=1, help="Layers of the path [default: 12].")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of all randomness [default: 0].")] = None,
+    action: Annotated[
+        ActionName | None, typer.Option(help="What is minimised [default: geometric].", show_default=False)
+    ] = None,
+    horizon: Annotated[
+        float | None, typer.Option(metavar="T", help="Physical time of a finite-horizon path, length^2/energy.")
+    ] = None,
+    method: Annotated[MethodName | None, typer.Option(help="How [default: as the action asks].")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A parameter of the problem, a field of the TOML file (entropy.diffusion=0.5), or method.NAME.",
+        ),
+    ] = None,
+    no_pictures: Annotated[bool, typer.Option("--no-pictures", help="Write no pictures.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only (and the JSON of --json).")] = False,
+    as_json: JsonOption = False,
+    float32: Annotated[bool, typer.Option("--float32", help="Compute in single precision, not in double.")] = False,
+) -> None:
+    """Solve a problem and write a run folder: path, curves, log, settings, pictures."""
+    if horizon is not None and not 0 < horizon < float("inf"):
+        raise InputError("--horizon", horizon, "a finite number above 0")
+    chosen = SolveSection(
+        layers=layers,
+        seed=seed,
+        action=None if action is None else action.value,
+        horizon=horizon,
+        method=None if method is None else method.value,
+    )
+    options = Options(problem, out, chosen, settings or [], not no_pictures, quiet, as_json, not float32)
+    raise typer.Exit(run_solve(options))
+
+
+@app.command("list")
+def list_problems() -> None:
+    """List the gallery: names, what they are, and the parameters that `--set` changes."""
+    for name in problems.names():
+        summary, parameters, source = problems.describe(name)
+        print(f"{name}\n  {summary}")
+        for parameter, default in parameters.items():
+            print(f"    --set {parameter}={default}")
+        print(f"    source: {source}")
+
+
+@app.command()
+def show(run: RunArgument, as_json: JsonOption = False) -> None:
+    """Print what is in a run folder."""
+    show_run(run, as_json)
+
+
+@app.command()
+def sample(
+    run: RunArgument,
+    time: Annotated[float | None, typer.Option(help="Physical time, length^2/energy.")] = None,
+    arclength: Annotated[float | None, typer.Option(help="Arclength, length.")] = None,
+    node: Annotated[int | None, typer.Option(help="Node, 0 to the number of layers.")] = None,
+    equilibrium: Annotated[bool, typer.Option("--equilibrium", help="The last node, with importance weights.")] = False,
+    n: Annotated[int, typer.Option("-n", min=1, max=10**8, help="How many samples.")] = 1000,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", help="x.csv or x.npz [default: CSV on stdout].")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the samples.")] = 0,
+    problem: ProblemOption = None,
+) -> None:
+    """Sample a density of a path: at one of --time, --arclength, --node and --equilibrium."""
+    places = {"time": time, "arclength": arclength, "node": node, "equilibrium": equilibrium or None}
+    given = {name: value for name, value in places.items() if value is not None}
+    if len(given) != 1:
+        named = ", ".join(f"--{name}" for name in given) or "nothing"
+        raise InputError("place", named, "one of --time, --arclength, --node, --equilibrium")
+    sample_run(run, given, n, output, seed, problem)
+
+
+@app.command()
+def report(
+    run: RunArgument,
+    out: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where [default: RUN/pictures].")] = None,
+    problem: ProblemOption = None,
+) -> None:
+    """Draw the pictures of a run again."""
+    report_run(run, out, problem)

@@ -1,0 +1,116 @@
+"""`genwgp solve`: from a named problem to a run folder and a table."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from genwgp import solvers
+from genwgp.actions import FiniteHorizonAction, GeometricAction
+from genwgp.cli.environment import precision, use_compilation_cache
+from genwgp.cli.given import Given, Settings, problem_of, settings_of
+from genwgp.cli.group import INTERRUPTED, NOT_CONVERGED, OK
+from genwgp.cli.progress import Progress
+from genwgp.cli.table import summary_table
+from genwgp.errors import InputError
+from genwgp.io import SolveSection, check_new_folder, save, summary
+from genwgp.io.plain import encode
+from genwgp.report import draw_all
+
+LAYERS, SEED = 12, 0
+METHODS = {"sweep": solvers.CausalSweep, "adam": solvers.Adam}
+
+
+class Options(NamedTuple):
+    """The options of the command as they were given."""
+
+    problem: str
+    out: str | None
+    solve: SolveSection
+    settings: list[str]
+    pictures: bool
+    quiet: bool
+    as_json: bool
+    float64: bool
+
+
+def run_solve(options: Options) -> int:
+    """Solve, save, print, draw; the exit code."""
+    use_compilation_cache()
+    with precision(options.float64):
+        settings = settings_of(options.settings)
+        given = problem_of(options.problem, settings.problem)
+        chosen = _merged(options.solve, given.solve)
+        arguments = _arguments(chosen, settings)
+        folder = check_new_folder(options.out or _free_folder(given.problem.name))
+        solution = _solve(given, chosen, arguments, options.quiet)
+        save(solution, folder, source=given.source)
+        _print(solution, folder, options)
+        if options.pictures and solution.result != solvers.Result.NON_FINITE:
+            draw_all(solution, folder / "pictures")
+    if solution.result == solvers.Result.INTERRUPTED:
+        return INTERRUPTED
+    return OK if solution.result == solvers.Result.CONVERGED else NOT_CONVERGED
+
+
+def _solve(given: Given, chosen: SolveSection, arguments: dict[str, Any], quiet: bool) -> "solvers.Solution":
+    seed = SEED if chosen.seed is None else chosen.seed
+    with Progress(given.problem.name, quiet) as progress:
+        return solvers.solve(
+            given.problem,
+            layers=chosen.layers or LAYERS,
+            key=jax.random.key(seed),
+            progress=progress,
+            throw=False,
+            **arguments,
+        )
+
+
+def _merged(first: SolveSection, second: SolveSection) -> SolveSection:
+    """The options, and where they say nothing, the file."""
+    given = {name: value for name, value in first.model_dump().items() if value is not None}
+    return second.model_copy(update=given)
+
+
+def _arguments(chosen: SolveSection, settings: Settings) -> dict[str, Any]:
+    """Action and method of `solve`; InputError for a horizon without its action, or settings that a method lacks."""
+    finite = chosen.action == "finite-horizon"
+    if chosen.horizon is not None and not finite:
+        raise InputError("--horizon", chosen.horizon, "only with --action finite-horizon")
+    if finite and chosen.horizon is None:
+        raise InputError("--horizon", "nothing", "the physical time of the whole path, with --action finite-horizon")
+    action = FiniteHorizonAction(chosen.horizon) if chosen.horizon is not None else GeometricAction()
+    if chosen.method is None and settings.method:
+        raise InputError("--method", "nothing", f"one of {', '.join(METHODS)}, for --set method.NAME=value")
+    return {"action": action, "method": None if chosen.method is None else _method(chosen.method, settings.method)}
+
+
+def _method(name: str, settings: dict[str, Any]) -> Any:
+    kind = METHODS[name]
+    known = list(getattr(kind, "__dataclass_fields__", None) or kind._fields)  # pyright: ignore
+    for setting, value in settings.items():
+        if setting not in known:
+            raise InputError(f"--set method.{setting}", value, f"the settings of {name}: {', '.join(known)}")
+    return kind(**settings)
+
+
+def _free_folder(name: str) -> Path:
+    """runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that does not exist."""
+    base = Path("runs") / (re.sub(r"[^\w.-]+", "-", name).strip(".-") or "problem")
+    folder, count = base, 1
+    while folder.exists():
+        count += 1
+        folder = base.with_name(f"{base.name}-{count}")
+    return folder
+
+
+def _print(solution: "solvers.Solution", folder: Path, options: Options) -> None:
+    figures = summary(solution)
+    if options.as_json:
+        json.dump(encode("summary", {**figures, "folder": str(folder)}), sys.stdout, indent=2)
+        print()
+    elif not options.quiet:
+        print(summary_table(figures, folder))

@@ -1,0 +1,134 @@
+"""`genwgp show`, `sample` and `report`: what is in a run folder, samples of it, and its pictures."""
+
+import csv
+import io
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from genwgp.cli.environment import precision, use_compilation_cache
+from genwgp.cli.given import problem_of
+from genwgp.cli.table import columns, figure, summary_table
+from genwgp.errors import InputError
+from genwgp.io import load, read_curves, read_run
+from genwgp.io.folder import CURVES
+from genwgp.io.plain import decode, encode
+from genwgp.report import draw_all
+
+BATCH = 16_384  # samples at a time, to bound the memory
+NODE_COLUMNS = {
+    "t": "times",
+    "s": "arclength",
+    "F": "free_energy",
+    "dissipation": "dissipation",
+    "residual": "residual",
+}
+
+
+def show_run(folder: str, as_json: bool) -> None:
+    """Print the summary, the origin and the nodes of a run; nothing is computed."""
+    run = read_run(folder)
+    nodes = read_curves(Path(folder) / CURVES)
+    if as_json:
+        curves = {name: nodes[name].values for name in NODE_COLUMNS.values()}
+        json.dump(encode("run", {**run, "curves": curves}), sys.stdout, indent=2)
+        print()
+        return
+    print(summary_table(run["summary"], folder))
+    versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+    print(f"\nsaved {run['date']} in {run['dtype']} with {versions}\n")
+    rows = zip(*(nodes[name].values.tolist() for name in NODE_COLUMNS.values()), strict=True)
+    print(columns(["node", *NODE_COLUMNS], [[str(k), *map(figure, row)] for k, row in enumerate(rows)]))
+
+
+def sample_run(folder: str, place: dict[str, Any], n: int, output: str | None, seed: int, problem: str | None) -> None:
+    """Write `n` samples of a run's density at a place, with their log-density (and weights at the equilibrium)."""
+    form = _form(output)
+    if output is not None and Path(output).exists():
+        raise InputError("--output", output, "a file that does not exist yet")
+    with _loaded(folder, problem) as solution:
+        rho = _density(solution.path, place)
+        x, log_density = _samples(rho, n, seed)
+        table = {**{f"x{i}": x[:, i] for i in range(x.shape[1])}, "log_density": log_density}
+        if "equilibrium" in place and solution.problem.energy.diffusion > 0:
+            table["weight"] = np.asarray(rho.weights(x))
+    if form == ".npz":
+        data = io.BytesIO()
+        arrays: dict[str, Any] = {name: table[name] for name in ("log_density", "weight") if name in table}
+        np.savez(data, x=x, **arrays)
+        _write(output, data.getvalue())
+    else:
+        _write(output, _csv(table).encode())
+
+
+def report_run(folder: str, output: str | None, problem: str | None) -> None:
+    """Draw the pictures of a run again, into its folder unless another is given."""
+    with _loaded(folder, problem) as solution:
+        for file in draw_all(solution, output or Path(folder) / "pictures"):
+            print(file)
+
+
+@contextmanager
+def _loaded(folder: str, problem: str | None) -> Iterator[Any]:
+    """The solution in a folder, in a context of the precision that it was computed in."""
+    run = read_run(folder)
+    use_compilation_cache()
+    with precision(run["dtype"] == "float64"):
+        given = None
+        if problem is not None:
+            source = run["problem"]["source"] or {}
+            given = problem_of(problem, decode(source.get("parameters", {}))).problem
+        yield load(folder, given)
+
+
+def _density(path: Any, place: dict[str, Any]) -> Any:
+    if "equilibrium" in place:
+        return path.equilibrium
+    return path.at(**place)
+
+
+def _samples(rho: Any, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    size, parts = min(n, BATCH), []
+    for i in range(-(-n // size)):
+        x = rho.sample(jax.random.fold_in(jax.random.key(seed), i), size)
+        parts.append((np.asarray(x), np.asarray(rho.log_prob(x))))
+    return tuple(np.concatenate(part)[:n] for part in zip(*parts, strict=True))  # pyright: ignore[reportReturnType]
+
+
+def _form(output: str | None) -> str:
+    form = ".csv" if output is None else Path(output).suffix.lower()
+    if form not in (".csv", ".npz"):
+        raise InputError("--output", output, "a file that ends in .csv or .npz")
+    return form
+
+
+def _csv(table: dict[str, np.ndarray]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
+    return text.getvalue()
+
+
+def _write(output: str | None, content: bytes) -> None:
+    """Write a file that appears whole or not at all; without a name, to stdout."""
+    if output is None:
+        sys.stdout.write(content.decode())
+        return
+    file = Path(output)
+    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        os.replace(temporary, file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError("--output", output, f"a file that can be written ({error.strerror or error})") from None

@@ -1,0 +1,7 @@
+"""What tells whether a path is right: figures over held-out particles, and a verdict."""
+
+from genwgp.diagnostics.measure import Measurement as Measurement
+from genwgp.diagnostics.measure import measure as measure
+from genwgp.diagnostics.verdict import verdict as verdict
+
+__all__ = ["Measurement", "measure", "verdict"]

@@ -1,0 +1,153 @@
+"""Everything that is reported of a path, from one walk of held-out particles along it."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+from scipy.interpolate import PchipInterpolator
+
+from genwgp.actions import FiniteHorizonAction, GeometricAction, Profile, profile_and_nodes, speed_spread
+from genwgp.actions.profile import Nodes
+from genwgp.clock import Clock, times_of
+from genwgp.energies import FreeEnergy
+from genwgp.layers.base import AbstractLayer, State
+from genwgp.layers.velocity import VelocityLayer
+from genwgp.path import Curves, WassersteinPath
+from genwgp.problem import Problem
+
+PARTICLES = 8192
+SPENT = 0.99  # of the drop of F: up to there directions are judged (beyond, the force is small and mostly noise)
+
+
+class Measurement(NamedTuple):
+    """The path with its curves, and figures about it.
+
+    action, action_second_form: two estimates of the same number that differ by quadrature and sampling. energy_drop.
+    speed_spread: largest relative difference between the lengths of adjacent layers. residual: largest direction
+    residual at the nodes before 99 % of the drop of F. dissipation_error: largest |change of F + int I dt| over the
+    larger of the change and a hundredth of the drop, over the layers. rise: largest rise of F in a layer over the drop.
+    gap: KL divergence of the last node to the equilibrium in nats; effective_sample_size: share of 1.
+    """
+
+    path: WassersteinPath
+    figures: dict[str, Any]
+
+
+def measure(problem: Problem, layers: AbstractLayer, action: Any, seed: int, points: int = 3) -> Measurement:
+    """Walk particles drawn by `seed` along the layers."""
+    x = jnp.asarray(problem.initial.quasi_sample(seed, PARTICLES), dtype=float)
+    state = State(x, problem.initial.log_prob(x), problem.initial.score(x))
+    durations = _durations(layers, action)
+    profile, nodes = _walk(layers, problem.energy, state, points, durations)
+    profile, nodes = jax.tree.map(lambda a: np.asarray(a, dtype=np.float64), (profile, nodes))
+    clock = _clock(profile, nodes, endless=isinstance(action, GeometricAction))
+    log_weight = _log_weights(problem.energy, nodes.end)
+    path = WassersteinPath(layers, problem.initial, problem.energy, clock, _curves(profile, nodes, clock, log_weight))
+    return Measurement(path, _figures(path, profile, action, log_weight))
+
+
+@eqx.filter_jit
+def _walk(layers, energy, state, points: int, durations) -> tuple[Profile, Nodes]:
+    return profile_and_nodes(layers, energy, state, points, durations)
+
+
+def _durations(layers: AbstractLayer, action: Any):
+    """Physical time of each layer, None where the path has no clock of its own."""
+    if isinstance(layers, VelocityLayer):
+        return layers.duration.sum(axis=-1)
+    if isinstance(action, FiniteHorizonAction):
+        K = jax.tree.leaves(eqx.filter(layers, eqx.is_array))[0].shape[0]
+        return action.durations(K)
+    return None
+
+
+def _clock(profile: Profile, nodes: Nodes, endless: bool) -> Clock:
+    """Knots at the nodes and quadrature points."""
+    position, arclength, force, time = [0.0], [0.0], [np.sqrt(nodes.force2[0])], [0.0]
+    for k, length in enumerate(np.asarray(profile.layer_lengths)):
+        theta, first = np.unique(nodes.theta[k], return_index=True)
+        inside = (theta > 0) & (theta < 1)
+        theta, first = theta[inside], first[inside]
+        places = np.concatenate([[0.0], theta, [1.0]])
+        speed = np.sqrt(np.concatenate([[nodes.entering[k]], profile.speed2[k][first], [nodes.speed2[k + 1]]]))
+        grown = PchipInterpolator(places, speed).antiderivative()(places)
+        scale = length / grown[-1] if grown[-1] > 0 else 0.0
+        position += list(k + places[1:])
+        arclength += list(arclength[-1] + scale * grown[1:])
+        force += list(np.sqrt(np.append(profile.force2[k][first], nodes.force2[k + 1])))
+        if profile.durations is not None:
+            time += list(time[-1] + places[1:] * profile.durations[k])
+    linear = profile.durations is not None
+    clock_time = np.array(time) if linear else times_of(np.array(arclength), np.array(force))
+    return Clock(np.array(position), clock_time, np.array(arclength), linear, endless)
+
+
+def _curves(profile: Profile, nodes: Nodes, clock: Clock, log_weight: np.ndarray) -> Curves:
+    K = len(profile.weights)
+    at = lambda name: np.array([clock.value_at(name, k) for k in range(K + 1)])
+    force, speed = np.sqrt(nodes.force2), np.sqrt(nodes.speed2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cosine = nodes.power / (speed * force)
+    physical = force
+    if profile.durations is not None:
+        physical = speed / np.concatenate([profile.durations[:1], profile.durations])
+    return Curves(
+        times=at("time"),
+        arclength=at("arclength"),
+        free_energy=np.asarray(profile.free_energy),
+        dissipation=np.asarray(nodes.force2),
+        speed=physical,
+        residual=np.sqrt(np.maximum(2 + 2 * np.nan_to_num(cosine), 0)),
+        layer_lengths=np.asarray(profile.layer_lengths, dtype=np.float64),
+        equilibrium=_equilibrium(log_weight),
+    )
+
+
+def _log_weights(energy: FreeEnergy, end: State) -> np.ndarray:
+    """-(V + D log rho) / D at the last node; empty where there is no equilibrium of that form."""
+    if energy.diffusion == 0 or energy.potential is None:
+        return np.zeros(0)
+    value = energy.per_particle(jnp.asarray(end.x, dtype=float), jnp.asarray(end.log_density, dtype=float))
+    return -np.asarray(value, dtype=np.float64) / energy.diffusion
+
+
+def _equilibrium(log_weight: np.ndarray) -> Float[np.ndarray, " 3"]:
+    """log Z, its standard error, effective sample size."""
+    if not len(log_weight):
+        return np.full(3, np.nan)
+    top = log_weight.max()
+    w = np.exp(log_weight - top)
+    share = w.sum() ** 2 / (w**2).sum() / len(w)
+    return np.array([top + np.log(w.mean()), np.sqrt((1 / share - 1) / len(w)), share])
+
+
+def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -> dict[str, Any]:
+    F = np.asarray(profile.free_energy)
+    drop = F[0] - F[-1]
+    early = F[:-1] - F[-1] > (1 - SPENT) * abs(drop)
+    spent = _dissipated(profile)
+    change = np.diff(F)
+    scale = np.maximum(np.abs(change), (1 - SPENT) * abs(drop) + 1e-300)
+    return {
+        "action": float(action.value(profile)),
+        "action_second_form": float(action.second_form(profile)),
+        "energy_drop": float(drop),
+        "speed_spread": float(speed_spread(profile)),
+        "residual": float(path.residual[:-1][early].max()) if early.any() else float(path.residual[0]),
+        "dissipation_error": float(np.max(np.abs(change + spent) / scale)),
+        "rise": float(max(change.max(), 0) / max(abs(drop), 1e-300)),
+        "gap": float(path.curves.equilibrium[0] - log_weight.mean()) if len(log_weight) else float("nan"),
+        "effective_sample_size": float(path.curves.equilibrium[2]),
+        "log_normaliser_error": float(path.curves.equilibrium[1]),
+    }
+
+
+def _dissipated(profile: Profile) -> np.ndarray:
+    """int ||grad mu||^2 dt over each layer, dt = duration d theta, or dl / ||grad mu|| where there is no clock."""
+    weights, force2 = np.asarray(profile.weights), np.asarray(profile.force2)
+    if profile.durations is not None:
+        return np.asarray(profile.durations) * (weights * force2).sum(1)
+    return (weights * np.sqrt(np.asarray(profile.speed2) * force2)).sum(1)

@@ -1,0 +1,35 @@
+"""Whether a path is right, in words: the first figure that is out of bounds, and what to try."""
+
+from typing import Any
+
+GAP = 5e-3  # nats between the last node and the equilibrium
+SPREAD = 0.05  # between the lengths of adjacent layers
+RESIDUAL = 0.3  # direction residual until 99 % of the drop of F is spent
+RISE = 1e-3  # of F in a layer, over the drop
+
+
+def verdict(figures: dict[str, Any], terminal: bool) -> str | None:
+    """None for a path that is right; else what is wrong and what to try. `terminal`: it should end in equilibrium."""
+    gap = figures["gap"]
+    checks = [
+        (terminal and not gap < GAP, f"F is {gap:.2g} D above the equilibrium (converged: {GAP} D)", "more particles"),
+        (
+            not figures["residual"] < RESIDUAL,
+            f"direction residual {figures['residual']:.2g} before 99 % of the drop of F (converged: {RESIDUAL})",
+            "more particles, or smaller steps (CausalSweep(tolerance=0.02))",
+        ),
+        (
+            not figures["speed_spread"] < SPREAD,
+            f"adjacent layers differ by {100 * figures['speed_spread']:.2g} % in length (converged: {SPREAD:.0%})",
+            "more particles or steps",
+        ),
+        (
+            not figures["rise"] < RISE,
+            f"F rises by {100 * figures['rise']:.2g} % of its drop in a layer (converged: {100 * RISE:g} %)",
+            "more particles",
+        ),
+    ]
+    for wrong, what, remedy in checks:
+        if wrong:
+            return f"{what}; try {remedy}"
+    return None

@@ -1,0 +1,35 @@
+"""Run folders and problem files. Nothing is pickled, and nothing that is read is executed."""
+
+from genwgp.io.curves import dataset as dataset
+from genwgp.io.curves import read_curves as read_curves
+from genwgp.io.expression import Expression as Expression
+from genwgp.io.folder import check_new_folder as check_new_folder
+from genwgp.io.folder import verify as verify
+from genwgp.io.problem_file import ProblemFile as ProblemFile
+from genwgp.io.problem_file import SolveSection as SolveSection
+from genwgp.io.problem_file import read_problem as read_problem
+from genwgp.io.runs import load as load
+from genwgp.io.runs import read_run as read_run
+from genwgp.io.runs import save as save
+from genwgp.io.sources import gallery_source as gallery_source
+from genwgp.io.sources import module_source as module_source
+from genwgp.io.sources import toml_source as toml_source
+from genwgp.io.summary import summary as summary
+
+__all__ = [
+    "Expression",
+    "ProblemFile",
+    "SolveSection",
+    "check_new_folder",
+    "dataset",
+    "gallery_source",
+    "load",
+    "module_source",
+    "read_curves",
+    "read_problem",
+    "read_run",
+    "save",
+    "summary",
+    "toml_source",
+    "verify",
+]

@@ -1,0 +1,154 @@
+"""Run folders on disk: new ones appear whole or not at all, and what is read back is what was written."""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import genwgp
+from genwgp.errors import InputError, RunFolderError
+
+FORMAT = 1  # raised when older versions could not read what is written
+MANIFEST = "MANIFEST.json"
+LAYERS, CURVES, RUN, LOG = "layers.safetensors", "path.nc", "run.json", "log.csv"
+FILES = (LAYERS, CURVES, RUN, LOG)
+PARTIAL = ".partial-"
+
+
+def check_new_folder(folder: str | os.PathLike) -> Path:
+    """The folder as a path, after making its parents; RunFolderError if it exists or could not be written.
+
+    To be called before anything is computed.
+    """
+    if not str(folder).strip():
+        raise InputError("folder", repr(folder), "the name of a folder that does not exist yet")
+    path = Path(folder)
+    try:
+        if path.exists() or path.is_symlink():
+            raise RunFolderError(f"{path}: exists already; give another folder or remove it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _partial(path).rmdir()  # asking the system by trying is the only answer that holds for every user and disk
+    except (OSError, ValueError) as error:  # ValueError: a name that no system has, with a zero byte
+        raise RunFolderError(f"{path!s}: cannot be written ({_reason(error)})") from None
+    return path
+
+
+@contextmanager
+def new_folder(folder: str | os.PathLike) -> Iterator[Path]:
+    """A temporary sibling to write FILES into; with its manifest it is renamed to `folder` when the block ends.
+
+    If the block raises, nothing is left. If the process is killed, a hidden `.NAME.partial-XXXX` is left, which
+    `verify` never accepts.
+    """
+    final = check_new_folder(folder)
+    temporary = _partial(final)
+    try:
+        yield temporary
+        _write_manifest(temporary)
+        os.rename(temporary, final)
+    except OSError as error:
+        raise RunFolderError(f"{final}: cannot be written ({_reason(error)})") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _sync(final.parent)
+
+
+def verify(folder: str | os.PathLike) -> Path:
+    """The folder as a path; RunFolderError unless it is complete, undamaged and of a format this version reads."""
+    path = Path(folder)
+    if not is_folder(path):
+        raise RunFolderError(f"{path}: no such run folder")
+    if PARTIAL in path.resolve().name:
+        raise RunFolderError(f"{path}: incomplete; what an interrupted save has left")
+    manifest = _read_manifest(path)
+    if not isinstance(manifest.get("format"), int) or not isinstance(manifest.get("files"), dict):
+        raise RunFolderError(f"{path}: damaged; {MANIFEST} lacks format or files")
+    if manifest["format"] > FORMAT:
+        writer = f"genwgp {manifest.get('genwgp', 'of unknown version')}"
+        text = f"written by {writer} in format {manifest['format']}, this version reads up to {FORMAT}: update genwgp"
+        raise RunFolderError(f"{path}: {text}")
+    for name in FILES:
+        _verify_file(path, name, manifest["files"].get(name))
+    return path
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; RunFolderError if it is not one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise RunFolderError(f"{path.parent}: damaged; {path.name} cannot be read") from None
+    if not isinstance(content, dict):
+        raise RunFolderError(f"{path.parent}: damaged; {path.name} holds no JSON object")
+    return content
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object, readable, one entry a line."""
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; False too for names that the system refuses to look up."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _partial(folder: Path) -> Path:
+    temporary = folder.parent / f".{folder.name}{PARTIAL}{secrets.token_hex(4)}"
+    temporary.mkdir()
+    return temporary
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    if not (folder / MANIFEST).is_file():
+        raise RunFolderError(f"{folder}: incomplete; no {MANIFEST}, so it is no run folder or its save was interrupted")
+    return read_json(folder / MANIFEST)
+
+
+def _write_manifest(folder: Path) -> None:
+    files = {}
+    for name in FILES:
+        _sync(folder / name)
+        files[name] = {"sha256": _sha256(folder / name), "bytes": (folder / name).stat().st_size}
+    write_json(folder / MANIFEST, {"format": FORMAT, "genwgp": genwgp.__version__, "files": files})
+    _sync(folder / MANIFEST)
+    _sync(folder)
+
+
+def _verify_file(folder: Path, name: str, entry: Any) -> None:
+    if not isinstance(entry, dict) or not (folder / name).is_file():
+        raise RunFolderError(f"{folder}: incomplete; {name} is missing")
+    try:
+        same = _sha256(folder / name) == entry.get("sha256")
+    except OSError as error:
+        raise RunFolderError(f"{folder}: {name} cannot be read ({error.strerror or error})") from None
+    if not same:
+        raise RunFolderError(f"{folder}: damaged; {name} is not what was written (SHA-256 differs from {MANIFEST})")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Ask the system to put a file, or a folder's list of names, on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # folders cannot be opened there
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

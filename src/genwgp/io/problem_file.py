@@ -1,0 +1,221 @@
+"""Problems in TOML: a potential as text or from the gallery, an entropy, a start, and how to solve."""
+
+import difflib
+import tomllib
+from typing import Any, Literal, NamedTuple
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+from genwgp import problems
+from genwgp.energies import Entropy, FreeEnergy
+from genwgp.errors import InputError
+from genwgp.initial import Gaussian, Mixture
+from genwgp.io.expression import Expression
+from genwgp.problem import Problem
+from genwgp.references import QuadratureReference
+
+MAX_CHARACTERS = 1_000_000
+QUADRATURE = 2  # dimensions in which log Z is known by quadrature
+PositiveFloat = pydantic.types.PositiveFloat
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class PotentialSection(_Section):
+    """[potential]: `expression`, or `gallery` with `parameters`."""
+
+    expression: str | None = None
+    gallery: str | None = None
+    parameters: dict[str, Any] = {}
+
+
+class EntropySection(_Section):
+    """[entropy]: D of the entropy D int rho log rho."""
+
+    diffusion: PositiveFloat
+
+
+class InitialSection(_Section):
+    """[initial]: a Gaussian by mean and covariance, or a mixture by weights, means and covariances.
+
+    Covariances are one variance, a list of variances or a matrix; those of a mixture one variance, one for each
+    component, or a matrix for each.
+    """
+
+    kind: Literal["gaussian", "mixture"]
+    mean: Any = None
+    covariance: Any = None
+    weights: Any = None
+    means: Any = None
+    covariances: Any = None
+
+
+class SolveSection(_Section):
+    """[solve]: what `genwgp solve` uses unless its options say otherwise; None where the file says nothing."""
+
+    layers: PositiveInt | None = None
+    seed: int | None = Field(default=None, ge=0, lt=2**32)
+    action: Literal["geometric", "finite-horizon"] | None = None
+    horizon: PositiveFloat | None = None
+    method: Literal["sweep", "adam"] | None = None
+
+
+class ProblemText(_Section):
+    """A whole file."""
+
+    name: str | None = Field(default=None, min_length=1, max_length=80)
+    potential: PotentialSection
+    entropy: EntropySection | None = None
+    initial: InitialSection | None = None
+    constants: dict[str, float | list[float]] = {}
+    solve: SolveSection = SolveSection()
+
+
+class ProblemFile(NamedTuple):
+    """A problem and what its file says about solving it."""
+
+    problem: Problem
+    solve: SolveSection
+
+
+def read_problem(text: str, overrides: dict[str, Any] | None = None, name: str = "problem") -> ProblemFile:
+    """The problem that a TOML text describes; `overrides` replaces entries by dotted names: {"entropy.diffusion": 2.0}.
+
+    `name` is for a text that gives none. InputError, one line that names the field, for text that is not TOML, unknown
+    or misspelt fields (with the likely one), values of the wrong kind, and whatever Problem refuses.
+    """
+    content = _parse(text)
+    for field, value in (overrides or {}).items():
+        _override(content, field, value)
+    try:
+        parsed = ProblemText.model_validate(content)
+    except pydantic.ValidationError as error:
+        raise _as_input_error(error) from None
+    return ProblemFile(_build(parsed, name), parsed.solve)
+
+
+def _parse(text: str) -> dict[str, Any]:
+    if len(text) > MAX_CHARACTERS:
+        raise InputError("TOML", f"{len(text)} characters", f"at most {MAX_CHARACTERS}")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InputError("TOML", text, "lists and tables that are not nested so deeply") from None
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
+        raise InputError("TOML", str(error), "valid TOML, see https://toml.io") from None
+
+
+def _override(content: dict[str, Any], field: str, value: Any) -> None:
+    *tables, last = field.split(".")
+    for table in tables:
+        content = content.setdefault(table, {})
+        if not isinstance(content, dict):
+            raise InputError(field, value, f"a field; {table} is not a table")
+    content[last] = value
+
+
+def _build(parsed: ProblemText, name: str) -> Problem:
+    potential = parsed.potential
+    if (potential.expression is None) == (potential.gallery is None):
+        given = "both" if potential.gallery else "neither"
+        raise InputError("potential", given, "one of expression and gallery")
+    if potential.gallery is not None:
+        return _from_gallery(parsed, potential.gallery)
+    if potential.parameters:
+        raise InputError("potential.parameters", list(potential.parameters), "none beside expression: use [constants]")
+    if parsed.entropy is None:
+        raise InputError("entropy", "nothing", "[entropy] with diffusion = D, a number above 0")
+    if parsed.initial is None:
+        raise InputError("initial", "nothing", '[initial] with kind = "gaussian" or "mixture"')
+    initial = _initial(parsed.initial)
+    expression = Expression(potential.expression or "", initial.dim, parsed.constants)
+    return _problem(expression, Entropy(parsed.entropy.diffusion), initial, parsed.name or name)
+
+
+def _from_gallery(parsed: ProblemText, gallery: str) -> Problem:
+    """A gallery problem, its entropy and start replaced where the file gives them; its reference goes with either."""
+    if parsed.constants:
+        raise InputError("constants", list(parsed.constants), "none beside gallery: use potential.parameters")
+    try:
+        base = problems.get(gallery, **parsed.potential.parameters)
+    except InputError as error:
+        field = "potential.gallery" if error.field == "problem" else f"potential.parameters ({error.field})"
+        raise _renamed(error, field) from None
+    name = parsed.name or base.name
+    if parsed.entropy is None and parsed.initial is None:
+        return Problem(base.energy, base.initial, name, base.reference)
+    internal = base.energy.internal if parsed.entropy is None else Entropy(parsed.entropy.diffusion)
+    initial = base.initial if parsed.initial is None else _initial(parsed.initial)
+    return _problem(base.energy.potential, internal, initial, name)
+
+
+def _problem(potential: Any, internal: Entropy | None, initial: Gaussian | Mixture | Any, name: str) -> Problem:
+    reference = None
+    if potential is not None and internal is not None and initial.dim <= QUADRATURE:
+        reference = QuadratureReference(potential, internal.D, initial.dim)  # computed only when it is asked
+    try:
+        return Problem(FreeEnergy(potential, internal), initial, name, reference)
+    except InputError as error:
+        field = "potential" if error.field.startswith("energy") else error.field
+        raise _renamed(error, field) from None
+
+
+def _initial(section: InitialSection) -> Gaussian | Mixture:
+    wanted = {"gaussian": ("mean", "covariance"), "mixture": ("weights", "means", "covariances")}[section.kind]
+    for field in ("mean", "covariance", "weights", "means", "covariances"):
+        value = getattr(section, field)
+        if value is None and field in wanted:
+            raise InputError(f"initial.{field}", "nothing", f"{', '.join(wanted)} for a {section.kind}")
+        if value is not None and field not in wanted:
+            raise InputError(f"initial.{field}", value, f"{', '.join(wanted)} for a {section.kind}")
+    try:
+        if section.kind == "mixture":
+            return Mixture(section.weights, section.means, section.covariances)
+        mean = section.mean if isinstance(section.mean, list) else [section.mean]
+        return Gaussian(mean, section.covariance)
+    except InputError as error:
+        raise _renamed(error, "initial." + error.field.partition(".")[2]) from None
+
+
+def _renamed(error: InputError, field: str) -> InputError:
+    """The same error about a field as the file calls it."""
+    return InputError(field, error.given, error.allowed)
+
+
+def _as_input_error(error: pydantic.ValidationError) -> InputError:
+    """The first thing that pydantic found, in one line."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    location = [str(part) for part in first["loc"] if part not in ("float", "list[float]")]
+    more = f" ({error.error_count() - 1} more errors)" if error.error_count() > 1 else ""
+    field = ".".join(location)
+    if first["type"] == "missing":
+        return InputError(field, "nothing", f"{_describe(location)}{more}")
+    if first["type"] == "extra_forbidden":
+        known = _fields(location[:-1])
+        close = difflib.get_close_matches(location[-1], known, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        return InputError(field, first["input"], f"{hint}the fields are {', '.join(known)}{more}")
+    return InputError(field, first["input"], first["msg"].removeprefix("Input should be ") + more)
+
+
+def _model(location: list[str]) -> type[BaseModel]:
+    """The section that a location leads to."""
+    sections: dict[str, type[BaseModel]] = {
+        "potential": PotentialSection,
+        "entropy": EntropySection,
+        "initial": InitialSection,
+        "solve": SolveSection,
+    }
+    return sections.get(location[0], ProblemText) if location else ProblemText
+
+
+def _fields(location: list[str]) -> list[str]:
+    return list(_model(location).model_fields)
+
+
+def _describe(location: list[str]) -> str:
+    fields = ", ".join(_fields(location)) if location[0] in ProblemText.model_fields else "a value"
+    return f"[{location[0]}] with {fields}"

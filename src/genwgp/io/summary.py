@@ -1,0 +1,53 @@
+"""The figures of a solution that are printed and kept: plain numbers by name."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from genwgp.errors import GenwgpError
+
+if TYPE_CHECKING:
+    from genwgp.problem import Problem
+    from genwgp.solvers import Solution
+
+
+def summary(solution: "Solution") -> dict[str, Any]:
+    """What a solve has found.
+
+    Energies in the units of V, lengths in those of x: `free_energy_start` and `free_energy_end` (estimates over
+    particles), `log_normaliser` (log Z by importance weights at the last node), `equilibrium_free_energy` (-D log Z),
+    `effective_sample_size` (fraction of 1), `action` and `action_second_form` (they differ by quadrature and sampling),
+    `length`, `speed_spread` (largest change between adjacent layers), `residual` (median over the nodes), `seconds`;
+    `reference_free_energy` where it is known independently. None where a figure does not exist.
+    """
+    path, diagnostics = solution.path, solution.diagnostics
+    entropic = solution.problem.energy.diffusion > 0
+    equilibrium = path.equilibrium if entropic else None
+    return {
+        "problem": solution.problem.name,
+        "dim": solution.problem.dim,
+        "result": str(getattr(solution.result, "value", solution.result)),
+        "message": solution.message,
+        "layers": len(path.layer_lengths),
+        "free_energy_start": float(path.free_energy[0]),
+        "free_energy_end": float(path.free_energy[-1]),
+        "equilibrium_free_energy": None if equilibrium is None else float(equilibrium.free_energy),
+        "reference_free_energy": _reference(solution.problem),
+        "log_normaliser": None if equilibrium is None else float(equilibrium.log_normaliser),
+        "effective_sample_size": None if equilibrium is None else float(equilibrium.effective_sample_size),
+        "action": diagnostics.get("action"),
+        "action_second_form": diagnostics.get("action_second_form"),
+        "length": float(path.arclength[-1]),
+        "speed_spread": diagnostics.get("speed_spread"),
+        "residual": float(np.median(path.residual)),
+        "seconds": solution.stats.get("seconds"),
+    }
+
+
+def _reference(problem: "Problem") -> float | None:
+    """F* as a reference knows it; None without one, or where it cannot be computed (V that is not integrable, say)."""
+    try:
+        value = None if problem.reference is None else problem.reference.equilibrium_free_energy
+    except GenwgpError:
+        return None
+    return None if value is None else float(value)

@@ -1,0 +1,298 @@
+"""Scalar potentials phi(x; c) whose gradients are the velocity fields of the layers: sums of terms.
+
+A velocity-field layer moves particles with v = grad phi. Each term knows, at one point x that carries a score u,
+
+    rates:    v = grad phi,   div v = lap phi,   w = grad div v + (grad v)^T u        so that u' = -w along the flow
+    tangent:  the same v and w of d phi / d c_j, one column for each coefficient c_j
+
+by automatic differentiation unless it has a closed form. Everything acts on one point and is batched by `jax.vmap`;
+closed forms are written so that a batch becomes matrix products.
+"""
+
+from abc import abstractmethod
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+Rates = tuple[Float[Array, " d"], Float[Array, ""], Float[Array, " d"]]
+Tangent = tuple[Float[Array, "d p"], Float[Array, "d p"]]
+
+
+class AbstractTerm(eqx.Module):
+    """phi(x; c) with `size` coefficients c."""
+
+    @property
+    @abstractmethod
+    def size(self) -> int:
+        """Number of coefficients."""
+
+    @abstractmethod
+    def value(self, c: Float[Array, " p"], x: Float[Array, " d"]) -> Float[Array, ""]:
+        """phi(x; c)."""
+
+    def rates(self, c: Float[Array, " p"], x: Float[Array, " d"], u: Float[Array, " d"]) -> Rates:
+        """(v, div v, grad div v + (grad v)^T u) at x."""
+        gradient = jax.grad(self.value, argnums=1)
+        divergence, slope = jax.value_and_grad(lambda x: jnp.trace(jax.jacfwd(lambda x: gradient(c, x))(x)))(x)
+        v, hessian_u = jax.jvp(lambda x: gradient(c, x), (x,), (u,))
+        return v, divergence, slope + hessian_u
+
+    def tangent(self, c: Float[Array, " p"], x: Float[Array, " d"], u: Float[Array, " d"]) -> Tangent:
+        """Columns (grad f_j, grad lap f_j + Hess f_j u) of the features f_j = d phi / d c_j."""
+        v, w = jax.jacfwd(lambda c: self.rates(c, x, u)[::2])(c)
+        return v, w
+
+
+class Quadratic(AbstractTerm):
+    """phi = sum_{i<=j} Q_ij y_i y_j / (1 + delta_ij) + q . y, y = x - centre: Gaussian-to-Gaussian flows."""
+
+    centre: Float[Array, " d"]
+
+    @property
+    def dim(self) -> int:
+        return self.centre.shape[-1]
+
+    @property
+    def size(self) -> int:
+        return self.dim * (self.dim + 1) // 2 + self.dim
+
+    def _matrix(self, c: Float[Array, " p"]) -> Float[Array, "d d"]:
+        upper = jnp.zeros((self.dim, self.dim), c.dtype).at[np.triu_indices(self.dim)].set(c[: -self.dim])
+        return upper + jnp.triu(upper, 1).T
+
+    def value(self, c, x):
+        y = x - self.centre
+        return 0.5 * y @ self._matrix(c) @ y + c[-self.dim :] @ y
+
+    def rates(self, c, x, u):
+        q = self._matrix(c)
+        return q @ (x - self.centre) + c[-self.dim :], jnp.trace(q), q @ u
+
+    def tangent(self, c, x, u):
+        i, j = np.triu_indices(self.dim)
+        unit = np.eye(self.dim)
+        to_i, to_j = jnp.asarray(unit[:, i], x.dtype), jnp.asarray(np.where(i == j, 0, unit[:, j]), x.dtype)
+        pull = lambda w: to_i * w[j] + to_j * w[i]
+        one = jnp.eye(self.dim, dtype=c.dtype)
+        return jnp.concatenate([pull(x - self.centre), one], 1), jnp.concatenate([pull(u), 0 * one], 1)
+
+
+class Bumps(AbstractTerm):
+    """phi = sum_j c_j exp(-|x - C_j|^2 / (2 s_j)): Gaussian bumps, centres C (p, d), squared widths s (p,)."""
+
+    centre: Float[Array, "p d"]
+    width2: Float[Array, " p"]
+
+    @property
+    def size(self) -> int:
+        return self.centre.shape[-2]
+
+    def features(self, x: Float[Array, " d"]) -> Float[Array, " p"]:
+        return jnp.exp(-0.5 * self._distance2(x) / self.width2)
+
+    def value(self, c, x):
+        return c @ self.features(x)
+
+    def rates(self, c, x, u):
+        v, (Hu,), divergence, slope = self.derivatives(c, x, (u,))
+        return v, divergence, slope + Hu
+
+    def derivatives(self, c, x, vectors):
+        """grad phi, Hess phi times each of the vectors, lap phi, grad lap phi."""
+        d, s, r2 = x.shape[0], self.width2, self._distance2(x)
+        e = c * jnp.exp(-0.5 * r2 / s)
+        w = e / s
+        pull = lambda q: x * q.sum() - q @ self.centre
+        hessians = [pull(w * ((x @ z - self.centre @ z) / s)) - z * w.sum() for z in vectors]
+        return -pull(w), hessians, (w * (r2 / s - d)).sum(), pull(w * ((d + 2) - r2 / s) / s)
+
+    def tangent(self, c, x, u):
+        y = (x[:, None] - self.centre.T) / self.width2
+        y2 = self._distance2(x) / self.width2**2
+        e = jnp.exp(-0.5 * y2 * self.width2)
+        along = u @ y + (x.shape[0] + 2) / self.width2 - y2
+        return -y * e, e * (y * along - u[:, None] / self.width2)
+
+    def _distance2(self, x):
+        return sum((x[i] - self.centre[:, i]) ** 2 for i in range(x.shape[0]))
+
+
+class Ridges(AbstractTerm):
+    """phi = sum_j c_j tanh(w_j . x + b_j): plane waves of one step each, for dimensions that bumps cannot fill."""
+
+    weight: Float[Array, "p d"]
+    offset: Float[Array, " p"]
+
+    @property
+    def size(self) -> int:
+        return self.offset.shape[-1]
+
+    def _slopes(self, x):
+        """First to third derivative of tanh at each ridge."""
+        t = jnp.tanh(self.weight @ x + self.offset)
+        first = 1 - t**2
+        return first, -2 * t * first, (6 * t**2 - 2) * first
+
+    def value(self, c, x):
+        return c @ jnp.tanh(self.weight @ x + self.offset)
+
+    def rates(self, c, x, u):
+        first, second, third = self._slopes(x)
+        norm2 = (self.weight**2).sum(1)
+        source = third * norm2 + second * (self.weight @ u)
+        return (c * first) @ self.weight, (c * second) @ norm2, (c * source) @ self.weight
+
+    def tangent(self, c, x, u):
+        first, second, third = self._slopes(x)
+        source = third * (self.weight**2).sum(1) + second * (self.weight @ u)
+        return self.weight.T * first, self.weight.T * source
+
+
+class Opaque:
+    """Holds a user's function as a static leaf: compared by identity, never traced, stacked or saved."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __hash__(self) -> int:
+        return id(self.function)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Opaque) and other.function is self.function
+
+
+class ModulatedPotential(AbstractTerm):
+    """phi = (V(x) - shift) / scale * (c_0 + sum_j c_j bump_j(x)).
+
+    The exact velocity -grad(V + D log rho) contains V: with V among the features the layers need not learn it.
+    """
+
+    potential: Opaque = eqx.field(static=True)
+    shift: Float[Array, ""]
+    scale: Float[Array, ""]
+    bumps: Bumps
+
+    @property
+    def size(self) -> int:
+        return self.bumps.size + 1
+
+    def _scaled(self, x):
+        return (jnp.asarray(self.potential.function(x), x.dtype) - self.shift) / self.scale
+
+    def value(self, c, x):
+        modulation = self.bumps.value(c[1:], x) if self.bumps.size else 0
+        return self._scaled(x) * (c[0] + modulation)
+
+    def _potential(self, x):
+        """(f, grad f, w -> Hess f w, lap f, grad lap f) of the scaled potential."""
+        f, gradient = jax.value_and_grad(self._scaled)(x)
+        along = lambda w: jax.jvp(jax.grad(self._scaled), (x,), (w,))[1]
+        unit = jnp.eye(x.shape[0], dtype=x.dtype)
+        curvature = lambda x, e: e @ jax.jvp(jax.grad(self._scaled), (x,), (e,))[1]
+        laplacian = lambda x: jax.vmap(curvature, (None, 0))(x, unit).sum()
+        lap, slope = jax.value_and_grad(laplacian)(x)
+        return f, gradient, along, lap, slope
+
+    def rates(self, c, x, u):
+        f, g, along, lap, slope = self._potential(x)
+        Hu = along(u)
+        if not self.bumps.size:
+            return c[0] * g, c[0] * lap, c[0] * (slope + Hu)
+        S, (gS, (HSu, HSg), lS, slopeS) = self.bumps.value(c[1:], x), self.bumps.derivatives(c[1:], x, (u, g))
+        S = S + c[0]
+        source = gS * lap + S * slope + 2 * (along(gS) + HSg) + g * lS + f * slopeS
+        source += S * Hu + g * (gS @ u) + gS * (g @ u) + f * HSu
+        return S * g + f * gS, S * lap + 2 * g @ gS + f * lS, source
+
+    def tangent(self, c, x, u):
+        f, g, along, lap, slope = self._potential(x)
+        Hu = along(u)
+        first = g[:, None], (slope + Hu)[:, None]
+        if not self.bumps.size:
+            return first
+        e, s, d = self.bumps.features(x), self.bumps.width2, x.shape[0]
+        y = (x[:, None] - self.bumps.centre.T) / s
+        y2 = (y**2).sum(0)
+        gS, lS, slopeS = -y * e, e * (y2 - d / s), e * y * ((d + 2) / s - y2)
+        hessian = lambda w: e * (y * (w @ y) - w[:, None] / s)
+        H = jax.vmap(along, 1, 1)(jnp.eye(d, dtype=x.dtype))
+        source = gS * lap + e * slope[:, None] + 2 * (H @ gS + hessian(g)) + g[:, None] * lS + f * slopeS
+        source += e * Hu[:, None] + g[:, None] * (u @ gS) + gS * (g @ u) + f * hessian(u)
+        columns = e * g[:, None] + f * gS
+        return jnp.concatenate([first[0], columns], 1), jnp.concatenate([first[1], source], 1)
+
+
+class LogMixture(AbstractTerm):
+    """phi = weight * log sum_m exp(l_m + a_m + b_m . y + y^T A_m y / 2 - |y|^2 / 2),  y = R_m (x - M_m).
+
+    The log-density of a Gaussian mixture whose means, covariances and weights all move with the coefficients
+    (a, b, A); not linear in them. It represents the sharp ridges between modes that bumps cannot resolve.
+    """
+
+    weight: Float[Array, ""]
+    log_weight: Float[Array, " m"]
+    mean: Float[Array, "m d"]
+    whiten: Float[Array, "m d d"]
+
+    @property
+    def size(self) -> int:
+        m, d = self.mean.shape[-2:]
+        return m * (1 + d + d * (d + 1) // 2)
+
+    def exponents(self, c: Float[Array, " p"], x: Float[Array, " d"]) -> Float[Array, " m"]:
+        m, d = self.mean.shape
+        a, b, upper = c[:m], c[m : m * (1 + d)].reshape(m, d), c[m * (1 + d) :].reshape(m, -1)
+        y = jnp.einsum("mij,mj->mi", self.whiten, x - self.mean)
+        i, j = np.triu_indices(d)
+        products = y[:, i] * y[:, j] * jnp.asarray(np.where(i == j, 0.5, 1.0), x.dtype)
+        return self.log_weight - 0.5 * (y**2).sum(1) + a + (b * y).sum(1) + (upper * products).sum(1)
+
+    def value(self, c, x):
+        return self.weight * jax.nn.logsumexp(self.exponents(c, x))
+
+    def rates(self, c, x, u):
+        """Closed forms: with shares p_m = softmax, slopes g_m and Hessians A_m of the exponents, g = sum p_m g_m,
+
+        Hess = sum p_m (A_m + g_m g_m') - g g',   grad lap = sum p_m (q_m (g_m - g) + 2 A_m g_m) - 2 Hess g,
+        q_m = tr A_m + |g_m|^2.
+        """
+        slopes = jax.jacfwd(lambda x: self.exponents(c, x))
+        g, A, p = slopes(x), jax.jacfwd(slopes)(x), jax.nn.softmax(self.exponents(c, x))
+        mean, q = p @ g, jnp.trace(A, axis1=1, axis2=2) + (g**2).sum(1)
+        hessian = lambda w: p @ (A @ w + g * (g @ w)[:, None]) - mean * (mean @ w)
+        source = (p * q) @ (g - mean) + 2 * p @ jnp.einsum("mij,mj->mi", A, g) - 2 * hessian(mean)
+        return self.weight * mean, self.weight * (p @ q - mean @ mean), self.weight * (source + hessian(u))
+
+
+class Field(eqx.Module):
+    """phi = sum of terms, their coefficients one after the other in one vector."""
+
+    terms: tuple[AbstractTerm, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(term.size for term in self.terms)
+
+    def split(self, c: Float[Array, " p"]) -> list[Float[Array, " q"]]:
+        ends = np.cumsum([term.size for term in self.terms])
+        return [c[end - term.size : end] for term, end in zip(self.terms, ends, strict=True)]
+
+    def rates(self, c: Float[Array, " p"], x: Float[Array, " d"], u: Float[Array, " d"]) -> Rates:
+        """(v, div v, grad div v + (grad v)^T u) of the sum."""
+        parts = [term.rates(q, x, u) for term, q in zip(self.terms, self.split(c), strict=True)]
+        v, divergence, w = (sum(part) for part in zip(*parts, strict=True))
+        return v, divergence, w  # pyright: ignore[reportReturnType]
+
+    def velocity(self, c: Float[Array, " p"], x: Float[Array, " d"]) -> Float[Array, " d"]:
+        """grad phi."""
+        values = lambda x: sum(term.value(q, x) for term, q in zip(self.terms, self.split(c), strict=True))
+        return jax.grad(values)(x)  # pyright: ignore[reportArgumentType]
+
+    def tangent(self, c: Float[Array, " p"], x: Float[Array, " d"], u: Float[Array, " d"]) -> Tangent:
+        """All columns, term by term."""
+        parts = [term.tangent(q, x, u) for term, q in zip(self.terms, self.split(c), strict=True)]
+        vel, source = zip(*parts, strict=True)
+        return jnp.concatenate(vel, 1), jnp.concatenate(source, 1)

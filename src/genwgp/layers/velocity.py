@@ -1,0 +1,114 @@
+"""Velocity-field layers: the flow of a gradient field over an interval of physical time."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from genwgp.layers.base import AbstractLayer, State
+from genwgp.layers.fields import Field
+
+
+def rates(field: Field, c: Float[Array, " p"], state: State) -> State:
+    """Time derivative of (x, log rho, u):  x' = v,  (log rho)' = -div v,  u' = -(grad v)^T u - grad div v."""
+    v, divergence, source = field.rates(c, state.x, state.score)
+    return State(v, -divergence, -source)
+
+
+def runge_kutta(derivative, y, start, stop, steps: Int[Array, ""]):
+    """Classical fourth-order Runge-Kutta from `start` to `stop` in `steps` equal steps, y any pytree."""
+    ds = (stop - start) / steps
+    shift = lambda y, a, k: jax.tree.map(lambda v, w: v + a * w, y, k)
+
+    def step(i, y):
+        s = start + i * ds
+        k1 = derivative(s, y)
+        k2 = derivative(s + ds / 2, shift(y, ds / 2, k1))
+        k3 = derivative(s + ds / 2, shift(y, ds / 2, k2))
+        k4 = derivative(s + ds, shift(y, ds, k3))
+        return jax.tree.map(lambda v, a, b, c, d: v + ds / 6 * (a + 2 * b + 2 * c + d), y, k1, k2, k3, k4)
+
+    return jax.lax.fori_loop(0, steps, step, y)
+
+
+class VelocityLayer(AbstractLayer):
+    """The flow of v = grad phi(x; c(s)) through `count` consecutive segments of physical time.
+
+    In segment j, of length duration[j], the coefficients are linear in time from start[j] to stop[j]. theta is the
+    fraction of the layer's whole duration, so that theta and physical time are proportional. The inverse integrates
+    the same equations backwards: forward and inverse agree to the integrator's error (fourth order, `substeps[j]` steps
+    a segment, chosen by the solver). Log-determinant: int div v dt. Arrays carry a leading axis of segments; a layer
+    with fewer of them than its neighbours is padded, `count` says how many are real.
+    """
+
+    field: Field
+    start: Float[Array, "*K s p"]
+    stop: Float[Array, "*K s p"]
+    duration: Float[Array, "*K s"]
+    substeps: Int[Array, "*K s"]
+    count: Int[Array, "*K"]
+
+    @property
+    def total(self) -> Float[Array, ""]:
+        """Physical time that the whole layer takes."""
+        return self.duration.sum()
+
+    def forward(self, x, theta):
+        return self._flow(_position_and_volume, (x, jnp.zeros_like(x, shape=())), 0, theta)
+
+    def inverse(self, y, theta):
+        return self._flow(_position_and_volume, (y, jnp.zeros_like(y, shape=())), theta, 0)
+
+    def transport(self, state, theta):
+        return self._flow(rates, state, 0, theta)
+
+    def visit(self, start, here, before, theta):
+        """As the base class says: a flow goes on from where the particle is."""
+        inside = self._flow(rates, here, before, theta)
+        return inside, self.velocity(inside.x, theta)
+
+    def velocity(self, y, theta):
+        theta = jnp.asarray(theta, y.dtype)
+        field, c, h, _, before = self._segment(self._index(theta))
+        return self.total * field.velocity(c(self._fraction(theta, h, before)), y)
+
+    def quadrature(self, points):
+        """Composite Gauss-Legendre rule, `points` nodes in each segment; padded segments get weight zero."""
+        node, weight = AbstractLayer.quadrature(self, points)
+        left = jnp.cumsum(self.duration) - self.duration
+        theta = (left[:, None] + self.duration[:, None] * node.astype(left.dtype)) / self.total
+        return theta.ravel(), (self.duration[:, None] * weight.astype(left.dtype) / self.total).ravel()
+
+    def _segment(self, j):
+        pick = lambda a: jax.lax.dynamic_index_in_dim(a, j, keepdims=False)
+        field = jax.tree.map(pick, self.field)
+        start, stop, h, n = pick(self.start), pick(self.stop), pick(self.duration), pick(self.substeps)
+        before = jnp.where(jnp.arange(self.duration.size) < j, self.duration, 0).sum()
+        return field, (lambda s: start + s * (stop - start)), h, n, before
+
+    def _fraction(self, theta, h, before):
+        return jnp.clip((theta * self.total - before) / jnp.where(h > 0, h, 1), 0, 1)
+
+    def _index(self, theta):
+        """The segment that theta lies in, at a joint the earlier one."""
+        return jnp.minimum((jnp.cumsum(self.duration) < theta * self.total).sum(), self.count - 1)
+
+    def _flow(self, derivative, y, start, stop):
+        """Carry y from theta = start to theta = stop, either way."""
+        dtype = self.duration.dtype
+        a, b = jnp.asarray(start, dtype), jnp.asarray(stop, dtype)
+        first, last = self._index(jnp.minimum(a, b)), self._index(jnp.maximum(a, b))
+
+        def body(i, y):
+            field, c, h, n, before = self._segment(jnp.where(a <= b, first + i, last - i))
+            enter, leave = self._fraction(a, h, before), self._fraction(b, h, before)
+            steps = jnp.maximum(1, jnp.ceil(n * jnp.abs(leave - enter))).astype(self.substeps.dtype)
+            scaled = lambda s, y: jax.tree.map(lambda k: h * k, derivative(field, c(s), y))
+            return runge_kutta(scaled, y, enter, leave, steps)
+
+        return jax.lax.fori_loop(0, jnp.where(a == b, 0, last - first + 1), body, y)
+
+
+def _position_and_volume(field: Field, c, z):
+    x, _ = z
+    v, divergence, _ = field.rates(c, x, jnp.zeros_like(x))
+    return v, divergence

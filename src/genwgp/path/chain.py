@@ -1,0 +1,85 @@
+"""Maps through a stacked chain of layers up to a position k + theta: layer k (from 0), theta inside it."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from genwgp.actions.profile import over_particles
+from genwgp.initial import AbstractDensity
+from genwgp.layers.base import AbstractLayer, State
+
+BATCH = 4096  # particles of one call: memory stays bounded, and compiled code serves batches of every size
+
+
+def _fold(layers: AbstractLayer, position, y, step, backwards: bool = False):
+    """y after `step(layer, theta, y)` for each layer that the position has entered."""
+    arrays, static = eqx.partition(layers, eqx.is_array)
+    count = jnp.ceil(position).astype(jnp.int32)
+
+    def body(i, y):
+        k = count - 1 - i if backwards else i
+        layer = eqx.combine(jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, k, keepdims=False), arrays), static)
+        return step(layer, jnp.clip(position - k, 0, 1), y)
+
+    return jax.lax.fori_loop(0, count, body, y)
+
+
+def _push(layers, position, x):
+    return _fold(layers, position, x, lambda layer, theta, x: layer.forward(x, theta)[0])
+
+
+def _carry(layers, position, state: State) -> State:
+    return _fold(layers, position, state, lambda layer, theta, state: layer.transport(state, theta))
+
+
+def _pull(layers, position, y):
+    def step(layer, theta, pair):
+        x, log_det = layer.inverse(pair[0], theta)
+        return x, pair[1] + log_det
+
+    return _fold(layers, position, (y, jnp.zeros_like(y, shape=())), step, backwards=True)
+
+
+@eqx.filter_jit
+def push(layers: AbstractLayer, position, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """Where particles that start at x are at the position."""
+    return over_particles(lambda x: _push(layers, position, x), x)
+
+
+@eqx.filter_jit
+def carry(layers: AbstractLayer, position, state: State) -> State:
+    """Particles with their log-density and score, carried to the position."""
+    return over_particles(lambda z: _carry(layers, position, z), state)
+
+
+@eqx.filter_jit
+def log_density(
+    layers: AbstractLayer, initial: AbstractDensity, position, y: Float[Array, "n d"]
+) -> Float[Array, " n"]:
+    """log rho(y) = log rho_0(x) + log|det grad f^{-1}(y)|, x = f^{-1}(y)."""
+    x, log_det = over_particles(lambda y: _pull(layers, position, y), y)
+    return initial.log_prob(x) + log_det
+
+
+@eqx.filter_jit
+def score(layers: AbstractLayer, initial: AbstractDensity, position, y: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """grad log rho(y): back to the start, and the score of the start carried here; O(K) for K layers."""
+    x, _ = over_particles(lambda y: _pull(layers, position, y), y)
+    start = State(x, initial.log_prob(x), initial.score(x))
+    return over_particles(lambda z: _carry(layers, position, z), start).score
+
+
+def in_batches(function, x: Float[np.ndarray | Array, "n d"]):
+    """`function` of a batch at all of x, BATCH at a time; shapes are rounded up so that few are compiled."""
+    n = x.shape[0]
+    if n == 0:
+        return function(jnp.zeros_like(x, shape=(1, x.shape[1])))[:0]
+    size = min(BATCH, 1 << (n - 1).bit_length())
+    parts = []
+    for start in range(0, n, size):
+        part = x[start : start + size]
+        full = jnp.concatenate([part, jnp.broadcast_to(part[:1], (size - len(part), x.shape[1]))])
+        parts.append(function(full)[: len(part)])
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)

@@ -1,0 +1,72 @@
+"""A density of a path: samples, log-density and score at one place of it, and the equilibrium with its weights."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from genwgp.energies import FreeEnergy
+from genwgp.initial import AbstractDensity
+from genwgp.initial.base import Points
+from genwgp.layers.base import AbstractLayer
+from genwgp.path import chain
+
+
+class PathDensity(AbstractDensity):
+    """The start's density pushed forward to a position k + theta of the path.
+
+    `time`: physical time (length^2 / energy), infinite at the equilibrium; `arclength`: Wasserstein length from the
+    start. Costs of log_prob and score are O(K) layers.
+    """
+
+    layers: AbstractLayer
+    initial: AbstractDensity
+    position: Float[Array, ""]
+    time: float = eqx.field(static=True)
+    arclength: float = eqx.field(static=True)
+
+    @property
+    def dim(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.initial.dim
+
+    def sample(self, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
+        """`n` independent samples: samples of the start, moved."""
+        x = jnp.asarray(self.initial.sample(key, n), dtype=float)
+        return chain.in_batches(lambda x: chain.push(self.layers, self.position, x), x)
+
+    def log_prob(self, x: Points) -> Float[Array, "*n"]:
+        """log rho(x), normalised; x one point (d,) or a batch (n, d)."""
+        return self._batched(lambda y: chain.log_density(self.layers, self.initial, self.position, y), x)
+
+    def score(self, x: Points) -> Float[Array, "*n d"]:
+        """grad log rho(x)."""
+        return self._batched(lambda y: chain.score(self.layers, self.initial, self.position, y), x)
+
+    def _batched(self, function, x: Points) -> Array:
+        points = self._points(x)
+        return function(points[None])[0] if points.ndim == 1 else chain.in_batches(function, points)
+
+
+class Equilibrium(PathDensity):
+    """The last node as a sampler of exp(-V/D)/Z, with what importance weights say about it.
+
+    log_normaliser: log Z = log mean exp(-V/D - log rho) over held-out particles; its standard error beside it.
+    effective_sample_size: (sum w)^2 / sum w^2 over their number, 1 where the last node is the equilibrium.
+    free_energy: -D log Z. All NaN where there is no entropy or no potential.
+    """
+
+    energy: FreeEnergy
+    log_normaliser: float = eqx.field(static=True)
+    log_normaliser_error: float = eqx.field(static=True)
+    effective_sample_size: float = eqx.field(static=True)
+
+    @property
+    def free_energy(self) -> float:
+        """-D log Z, F of the equilibrium."""
+        return -self.energy.diffusion * self.log_normaliser
+
+    def weights(self, x: Points) -> Float[Array, " n"]:
+        """Importance weights of samples x (n, d) for exp(-V/D)/Z; they sum to one."""
+        points = self._points(x)
+        log_weight = -self.energy.per_particle(points, self.log_prob(points)) / self.energy.diffusion
+        return jax.nn.softmax(log_weight)

@@ -1,0 +1,152 @@
+"""The path: layers, the start, the clock, and curves along the nodes."""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from genwgp.checks import integer, shape_text
+from genwgp.clock import Clock
+from genwgp.energies import FreeEnergy
+from genwgp.errors import InputError
+from genwgp.initial import AbstractDensity
+from genwgp.layers.base import AbstractLayer
+from genwgp.path import chain
+from genwgp.path.density import Equilibrium, PathDensity
+from genwgp.path.stored import from_stored, to_stored
+from genwgp.problem import Problem
+
+Numbers = Float[np.ndarray, "..."]
+
+
+class Curves(eqx.Module):
+    """What was measured along a path over held-out particles: (K + 1,) at the nodes, (K,) for layers, or a number.
+
+    times, arclength, free_energy, dissipation, speed, residual: as `WassersteinPath` has them.
+    equilibrium: (log Z, its standard error, effective sample size as a share of 1), NaN where there is none.
+    """
+
+    times: Float[np.ndarray, " K+1"]
+    arclength: Float[np.ndarray, " K+1"]
+    free_energy: Float[np.ndarray, " K+1"]
+    dissipation: Float[np.ndarray, " K+1"]
+    speed: Float[np.ndarray, " K+1"]
+    residual: Float[np.ndarray, " K+1"]
+    layer_lengths: Float[np.ndarray, " K"]
+    equilibrium: Float[np.ndarray, " 3"]
+
+
+class WassersteinPath(eqx.Module):
+    """The path of densities from the start to the equilibrium (or to a horizon), as K layers between K + 1 nodes.
+
+    times (K+1,): physical time, length^2 / energy; infinite at the last node where that is the equilibrium.
+    arclength (K+1,): Wasserstein length from the start. free_energy (K+1,): F. dissipation (K+1,): int |grad mu|^2 rho.
+    speed (K+1,): ||v|| in L2(rho) per unit of physical time. residual (K+1,): || v/||v|| + grad mu/||grad mu|| ||, 0 on
+    the gradient flow, sqrt(2) for directions that have nothing to do with each other. layer_lengths (K,).
+    All measured on particles that the solver did not train on.
+    """
+
+    layers: AbstractLayer
+    initial: AbstractDensity
+    energy: FreeEnergy
+    clock: Clock
+    curves: Curves
+
+    @property
+    def dim(self) -> int:
+        """d, the dimension of the space."""
+        return self.initial.dim
+
+    @property
+    def times(self) -> Numbers:
+        return self.curves.times
+
+    @property
+    def arclength(self) -> Numbers:
+        return self.curves.arclength
+
+    @property
+    def free_energy(self) -> Numbers:
+        return self.curves.free_energy
+
+    @property
+    def dissipation(self) -> Numbers:
+        return self.curves.dissipation
+
+    @property
+    def speed(self) -> Numbers:
+        return self.curves.speed
+
+    @property
+    def residual(self) -> Numbers:
+        return self.curves.residual
+
+    @property
+    def layer_lengths(self) -> Numbers:
+        return self.curves.layer_lengths
+
+    def at(self, *, time: float | None = None, arclength: float | None = None, node: int | None = None) -> PathDensity:
+        """The density at one of: a physical time, an arclength, a node. InputError outside of the path."""
+        position = self._position(time, arclength, node)
+        when, length = (self.clock.value_at(name, position) for name in ("time", "arclength"))
+        place = jnp.asarray(position, dtype=float)
+        return PathDensity(  # pyright: ignore[reportCallIssue]  (dim is a property)
+            layers=self.layers, initial=self.initial, position=place, time=when, arclength=length
+        )
+
+    def transport(
+        self,
+        x0: Float[np.ndarray | Array, "n d"],
+        *,
+        time: float | None = None,
+        arclength: float | None = None,
+        node: int | None = None,
+    ) -> Float[Array, "n d"]:
+        """Where particles that start at x0 (n, d) are at a time, an arclength or a node."""
+        position = jnp.asarray(self._position(time, arclength, node), dtype=float)
+        x = jnp.asarray(x0, dtype=float)
+        if x.ndim != 2 or x.shape[1] != self.dim:
+            raise InputError("x0", f"shape {shape_text(x.shape)}", f"a batch {shape_text((None, self.dim))}")
+        return chain.in_batches(lambda x: chain.push(self.layers, position, x), x)
+
+    @property
+    def equilibrium(self) -> Equilibrium:
+        """The last node, with its log-normaliser, effective sample size and weights."""
+        K = len(self.layer_lengths)
+        when, length = (self.clock.value_at(name, K) for name in ("time", "arclength"))
+        log_z, error, share = map(float, self.curves.equilibrium)
+        return Equilibrium(  # pyright: ignore[reportCallIssue]
+            layers=self.layers,
+            initial=self.initial,
+            position=jnp.asarray(float(K), dtype=float),
+            time=when,
+            arclength=length,
+            energy=self.energy,
+            log_normaliser=log_z,
+            log_normaliser_error=error,
+            effective_sample_size=share,
+        )
+
+    def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """All arrays by name and the rest as plain values, for files; the start and the energy are the problem's."""
+        return to_stored({"layers": self.layers, "clock": self.clock, "curves": self.curves})
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, np.ndarray], static: dict[str, Any], problem: Problem) -> "WassersteinPath":
+        """The inverse of `to_arrays`. RunFolderError for content that is not a path."""
+        parts = from_stored(arrays, static, problem.energy.potential)
+        return cls(parts["layers"], problem.initial, problem.energy, parts["clock"], parts["curves"])
+
+    def _position(self, time: float | None, arclength: float | None, node: int | None) -> float:
+        given = {k: v for k, v in (("time", time), ("arclength", arclength), ("node", node)) if v is not None}
+        if len(given) != 1:
+            raise InputError("at", ", ".join(given) or "nothing", "one of time=, arclength=, node=")
+        if node is None:
+            ((name, value),) = given.items()
+            return self.clock.position_of(name, value)
+        K = len(self.layer_lengths)
+        if integer("node", node, least=0) > K:
+            raise InputError("node", node, f"a whole number from 0 to {K}")
+        return float(node)

@@ -1,0 +1,103 @@
+"""A problem: a free energy and the density to start from."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from genwgp.checks import reason
+from genwgp.energies.free_energy import POTENTIAL, FreeEnergy
+from genwgp.errors import InputError
+from genwgp.initial.base import AbstractDensity
+from genwgp.initial.foreign import as_density
+from genwgp.references.base import ExactSolution
+
+PROBES = 64
+REFERENCE = ("log_normaliser", "equilibrium_free_energy", "density")
+
+
+class Problem(eqx.Module):
+    """Follow the gradient flow of `energy` from `initial` to the equilibrium.
+
+    `energy`: a FreeEnergy. `initial`: a density of `genwgp.initial` or anything with `sample` and `log_prob`.
+    `name`: for reports. `reference`: an object of `genwgp.references` with what is known exactly, or None.
+
+    Everything that can be wrong with them is found here, at 64 samples of the start: InputError if V cannot be traced
+    by jax, does not return one number, or if V, its gradient, log rho or the score is not finite there.
+    """
+
+    energy: FreeEnergy
+    initial: AbstractDensity
+    name: str
+    reference: ExactSolution | None
+
+    def __init__(self, energy: Any, initial: Any, name: str = "problem", reference: Any = None):
+        if not isinstance(energy, FreeEnergy):
+            raise InputError("energy", energy, "genwgp.FreeEnergy(potential=..., internal=genwgp.Entropy(D))")
+        if not isinstance(name, str) or not name.strip():
+            raise InputError("name", repr(name), "a text that is not empty")
+        # Looked up without evaluating: a reference may compute its normaliser only when it is asked.
+        if reference is not None and any(inspect.getattr_static(reference, part, None) is None for part in REFERENCE):
+            raise InputError("reference", reference, "None or an object of genwgp.references")
+        self.energy, self.initial, self.name, self.reference = energy, as_density(initial), name, reference
+        points = self.initial.sample(jax.random.key(0), PROBES)
+        _check_initial(self.initial, points)
+        if energy.potential is not None:
+            _check_potential(energy.potential, points)
+
+    @property
+    def dim(self) -> int:
+        """d, the dimension of the space."""
+        return self.initial.dim
+
+
+def _check_initial(initial: AbstractDensity, points: Float[Array, "n d"]) -> None:
+    if not np.all(np.isfinite(points)):
+        raise InputError("initial.sample", "samples that are not finite", "finite samples")
+    # One compilation instead of one for each operation.
+    log_density, score = jax.jit(lambda x: (initial.log_prob(x), initial.score(x)))(points)
+    if not np.all(np.isfinite(log_density)) or not np.all(np.isfinite(score)):
+        raise InputError("initial", "log_prob or score that is NaN or infinite at a sample", "finite where sampled")
+
+
+def _check_potential(potential: Callable, points: Float[Array, "n d"]) -> None:
+    """InputError unless V of one point is one number, finite with a finite gradient at the points."""
+    field = "energy.potential"
+    allowed = POTENTIAL.replace("(d,)", f"({points.shape[1]},)")
+    try:
+        value = jax.eval_shape(potential, points[0])
+    except Exception as error:  # whatever the user's function raises; `from None` keeps jax's traceback out
+        raise InputError(field, reason(error), allowed) from None
+    if getattr(value, "shape", None) != ():
+        raise InputError(field, f"a function that returns {_kind(value)}", allowed)
+    if jnp.issubdtype(value.dtype, jnp.complexfloating):
+        raise InputError(field, "a function that returns complex numbers", allowed)
+    try:
+        values, gradients = jax.jit(jax.vmap(jax.value_and_grad(_as_float(potential))))(points)
+    except Exception as error:
+        raise InputError(field, reason(error), f"{allowed}, differentiable by jax") from None
+    if not np.all(np.isfinite(values)):
+        raise InputError(field, _first(points, values, "V"), "finite values at samples of the start")
+    if not np.all(np.isfinite(gradients)):
+        raise InputError(field, _first(points, gradients, "grad V"), "a finite gradient at samples of the start")
+
+
+def _as_float(potential: Callable) -> Callable:
+    return lambda x: jnp.asarray(potential(x), dtype=x.dtype)
+
+
+def _kind(value: Any) -> str:
+    shape = getattr(value, "shape", None)
+    return f"a {type(value).__name__}" if shape is None else f"shape {shape}"
+
+
+def _first(points: Array, values: Array, name: str) -> str:
+    """The first point where a value is not finite, in words."""
+    bad = int(np.argmin(np.isfinite(np.asarray(values)).reshape(len(points), -1).all(axis=1)))
+    where = ", ".join(f"{coordinate:.3g}" for coordinate in np.asarray(points[bad]))
+    return f"{name} = {np.asarray(values)[bad]} at ({where})"

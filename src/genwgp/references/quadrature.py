@@ -1,0 +1,133 @@
+"""The equilibrium exp(-V/D) / Z in one and two dimensions, by the trapezoid rule on a box found automatically."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from genwgp.checks import finite_array, function, integer, positive_number, reason, shape_text
+from genwgp.energies.free_energy import POTENTIAL
+from genwgp.errors import InputError
+from genwgp.initial.base import Points, sobol
+from genwgp.references.box import find_box, tensor_grid
+
+FIRST, LAST = {1: 257, 2: 129}, {1: 65537, 2: 2049}  # points per axis; each refinement halves the spacing
+PIECES = 64  # points in a cell that tell how much of it lies in a set
+BATCH = 65536  # points at a time, to bound the memory
+OBSERVABLE = "a function of one point, shape (d,), written with jax.numpy"
+SLACK = 1e4  # a last change within SLACK times the tolerance is a result; one above it is an error
+
+
+class Grid(NamedTuple):
+    """Points (n, d), their spacing (d,), the equilibrium's probability of each cell (n,), log Z, its last change."""
+
+    points: np.ndarray
+    spacing: np.ndarray
+    probability: np.ndarray
+    log_normaliser: float
+    change: float
+
+
+class QuadratureReference:
+    """log Z = log int exp(-V/D) and means under the equilibrium, by the tensor trapezoid rule.
+
+    `potential`: V, one point (d,) -> scalar, written with jax.numpy; `D` > 0; `dim`: 1 or 2; `box`: (d, 2), the lower
+    and upper end of each axis, where the search for the region V - min V < 45 D starts (by default 32 to either side
+    of 0): it grows until it holds the region, then shrinks to it. The spacing is halved until log Z changes by
+    less than 1e-10 (1e-6 in float32). For smooth V the rule converges faster than any power of the spacing. Computed
+    when first asked.
+    InputError if exp(-V/D) cannot be integrated, V is NaN somewhere, or log Z does not settle.
+    """
+
+    def __init__(self, potential: Callable, D: float, dim: int, box: Any = None):
+        self.potential = function("QuadratureReference.potential", potential, POTENTIAL)
+        self.D = positive_number("QuadratureReference.D", D)
+        self.dim = integer("QuadratureReference.dim", dim)
+        if self.dim > 2:
+            raise InputError("QuadratureReference.dim", dim, "1 or 2: the grid grows as a power of the dimension")
+        self.box = None if box is None else finite_array("QuadratureReference.box", box, (self.dim, 2))
+        if self.box is not None and np.any(self.box[:, 0] >= self.box[:, 1]):
+            raise InputError("QuadratureReference.box", self.box.tolist(), "lower ends below upper ends")
+        self._batched = jax.jit(jax.vmap(lambda x: jnp.asarray(potential(x), dtype=x.dtype)))
+
+    @property
+    def log_normaliser(self) -> float:
+        """log Z of exp(-V/D)."""
+        return self._grid.log_normaliser
+
+    @property
+    def equilibrium_free_energy(self) -> float:
+        """F* = -D log Z."""
+        return -self.D * self.log_normaliser
+
+    def density(self, t: Any) -> None:
+        """None: the path to the equilibrium is not known here."""
+        return None
+
+    def equilibrium_log_prob(self, x: Points) -> Float[Array, "*n"]:
+        """-V(x)/D - log Z at one point (d,) or a batch (n, d)."""
+        points = jnp.asarray(x, dtype=float)
+        if points.ndim not in (1, 2) or points.shape[-1] != self.dim:
+            allowed = f"{shape_text((self.dim,))} or {shape_text((None, self.dim))}"
+            raise InputError("x", f"shape {shape_text(points.shape)}", allowed)
+        values = self._batched(points.reshape(-1, self.dim)).reshape(points.shape[:-1])
+        return -values / self.D - self.log_normaliser
+
+    def expectation(self, observable: Callable) -> np.ndarray:
+        """The mean of a function of one point (d,) -> array, written with jax.numpy, under the equilibrium."""
+        points = jnp.asarray(self._grid.points, dtype=float)
+        try:
+            values = np.asarray(jax.jit(lambda x: jax.lax.map(observable, x, batch_size=BATCH))(points))
+        except Exception as error:  # whatever the user's function raises; `from None` keeps jax's traceback out
+            raise InputError("observable", reason(error), OBSERVABLE) from None
+        return np.tensordot(self._grid.probability, values.astype(np.float64), axes=1)
+
+    def mode_weight(self, predicate: Callable) -> float:
+        """The equilibrium's probability of the set where predicate(x), one point (d,) -> bool, holds.
+
+        Each cell counts by the share of 64 evenly spread points in it that lie in the set.
+        """
+        shifts = jnp.asarray((sobol(0, PIECES, self.dim) - 0.5) * self._grid.spacing, dtype=float)
+        return float(self.expectation(lambda x: jnp.mean(jnp.asarray(jax.vmap(predicate)(x + shifts), dtype=float))))
+
+    @cached_property
+    def _grid(self) -> Grid:
+        box = find_box(self._values, self.dim, self.D, self.box)
+        tolerance = 1e-10 if jnp.zeros(()).dtype == jnp.float64 else 1e-6
+        size, last = FIRST[self.dim], -np.inf
+        while True:
+            points, log_weight = self._log_cells(box, size)
+            top = log_weight.max()
+            log_z = float(top + np.log(np.sum(np.exp(log_weight - top))))
+            change, last = abs(log_z - last), log_z
+            if change < tolerance or size >= LAST[self.dim]:
+                break
+            size = 2 * size - 1
+        if not change < SLACK * tolerance:
+            allowed = "a function smooth enough for quadrature"
+            raise InputError("QuadratureReference.potential", f"log Z still changing by {change:.2g}", allowed)
+        spacing = (box[:, 1] - box[:, 0]) / (size - 1)
+        return Grid(points, spacing, np.exp(log_weight - log_z), log_z, change)
+
+    def _log_cells(self, box: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Grid points and the log of exp(-V/D) times the cell; V is negligible at the rim, so all cells are alike."""
+        points = tensor_grid(box, size)
+        spacing = (box[:, 1] - box[:, 0]) / (size - 1)
+        return points, -self._values(points) / self.D + np.sum(np.log(spacing))
+
+    def _values(self, points: np.ndarray) -> np.ndarray:
+        try:
+            values = np.asarray(self._batched(jnp.asarray(points, dtype=float)), dtype=np.float64)
+        except Exception as error:  # whatever the user's function raises; `from None` keeps jax's traceback out
+            raise InputError("QuadratureReference.potential", reason(error), POTENTIAL) from None
+        if values.shape != (len(points),):
+            given = f"shape {shape_text(values.shape[1:])} for one point"
+            raise InputError("QuadratureReference.potential", given, POTENTIAL)
+        if np.any(np.isnan(values) | (values == -np.inf)):
+            where = points[np.argmax(np.isnan(values) | (values == -np.inf))].tolist()
+            raise InputError("QuadratureReference.potential", f"NaN or -inf at {where}", "a number or +inf everywhere")
+        return values

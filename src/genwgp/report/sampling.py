@@ -1,0 +1,83 @@
+"""What the pictures look at: frames of a path, windows that hold its mass, densities and potentials on grids."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genwgp.errors import InputError
+
+BATCH = 4096  # points at a time: every call has the same shape, so that it is compiled once
+SEED = 0  # pictures of the same solution are the same
+
+
+class Frame(NamedTuple):
+    """A density of the path, its time and arclength, and samples (n, d)."""
+
+    density: Any
+    time: float
+    arclength: float
+    samples: np.ndarray
+
+
+def frames(path: Any, count: int, samples: int) -> list[Frame]:
+    """The path at `count` places, equidistant in arclength from the start to the end."""
+    found = []
+    for i, arclength in enumerate(np.linspace(0.0, float(path.arclength[-1]), count)):
+        # Nodes, not arclengths, at the ends: rounding must not leave the path.
+        place: dict[str, Any] = {"arclength": float(arclength)}
+        if i in (0, count - 1):
+            place = {"node": 0 if i == 0 else len(path.arclength) - 1}
+        rho = path.at(**place)
+        x = np.asarray(rho.sample(jax.random.key(SEED + i), samples))
+        found.append(Frame(rho, float(rho.time), float(rho.arclength), x))
+    return found
+
+
+def window(samples: list[np.ndarray], share: float = 0.002, margin: float = 0.12) -> np.ndarray:
+    """(d, 2): lower and upper ends that hold all but `share` of each set of samples on either side, with a margin.
+
+    Samples that are not finite do not count; InputError where a set has no others.
+    """
+    samples = [x[np.all(np.isfinite(x), axis=1)] for x in samples]
+    if not all(map(len, samples)):
+        raise InputError("solution", "samples that are not finite", "a path whose samples are finite")
+    low = np.min([np.quantile(x, share, axis=0) for x in samples], axis=0)
+    high = np.max([np.quantile(x, 1 - share, axis=0) for x in samples], axis=0)
+    edge = margin * np.maximum(high - low, 1e-12)
+    return np.stack([low - edge, high + edge], axis=1)
+
+
+def grid(box: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Axes a, b (size,) of a two-dimensional window and its points (size^2, 2), b along the rows."""
+    a, b = np.linspace(box[0, 0], box[0, 1], size), np.linspace(box[1, 0], box[1, 1], size)
+    A, B = np.meshgrid(a, b)
+    return a, b, np.stack([A.ravel(), B.ravel()], axis=1)
+
+
+def batched(function: Any, x: np.ndarray) -> np.ndarray:
+    """A function of points (BATCH, d) at many points (n, d); the last batch is filled up by its first point."""
+    parts = []
+    for start in range(0, len(x), BATCH):
+        part = x[start : start + BATCH]
+        full = part if len(x) <= BATCH else np.concatenate([part, np.repeat(part[:1], BATCH - len(part), axis=0)])
+        parts.append(np.asarray(function(jnp.asarray(full, dtype=float)))[: len(part)])
+    return np.concatenate(parts)
+
+
+def log_density(rho: Any, x: np.ndarray) -> np.ndarray:
+    """log rho at points (n, d); -inf where it is not finite, outside of what the path has learned."""
+    values = batched(rho.log_prob, x)
+    return np.where(np.isfinite(values), values, -np.inf)
+
+
+def equilibrium_shape(path: Any, x: np.ndarray) -> np.ndarray | None:
+    """exp(-V/D) at points (n, d), over its largest value among them; None without potential or entropy."""
+    energy = path.energy
+    if energy.potential is None or energy.diffusion == 0:
+        return None
+    potential = jax.jit(jax.vmap(lambda point: jnp.asarray(energy.potential(point), dtype=point.dtype)))
+    values = batched(potential, x)
+    finite = np.where(np.isfinite(values), values, np.inf)
+    return np.exp(-(finite - finite.min()) / energy.diffusion)

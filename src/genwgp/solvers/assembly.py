@@ -1,0 +1,91 @@
+"""From the segments of a sweep to K layers of equal Wasserstein length, with their clock."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from genwgp.layers.fields import Field
+from genwgp.layers.velocity import VelocityLayer
+from genwgp.solvers.collocation import Segment
+
+CUBIC = np.linalg.inv(np.vander(np.array([0, 1, 2, 3]) / 3, increasing=True))  # values at thirds -> coefficients
+
+
+class Piece(NamedTuple):
+    """The part of segment j between the fractions a and b of its duration."""
+
+    j: int
+    a: float
+    b: float
+
+
+def assemble(segments: list[Segment], speeds: list[np.ndarray], K: int) -> VelocityLayer:
+    """K stacked layers; the speed inside a segment is the cubic through its four values."""
+    last = segments[-1].field
+    segments = [_widened(segment, last) for segment in segments]
+    cuts = _cuts(segments, speeds, K)
+    pieces = [_pieces(cuts[k], cuts[k + 1]) for k in range(K)]
+    most = max(map(len, pieces))
+    layers = [_layer(segments, row, most) for row in pieces]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers)
+
+
+def _cuts(segments: list[Segment], speeds: list[np.ndarray], K: int) -> np.ndarray:
+    """Positions j + s in the sequence of segments, K + 1 of them, equidistant in arclength."""
+    s, cells = np.linspace(0, 1, 9), []
+    for segment, values in zip(segments, speeds, strict=True):
+        powers = np.arange(1, 5)
+        integral = (s[:, None] ** powers / powers) @ (CUBIC @ values)
+        cells.append(float(segment.duration) * np.diff(integral))
+    length = np.concatenate([[0.0], np.cumsum(np.maximum(np.concatenate(cells), 1e-300))])
+    position = np.arange(len(length)) / 8
+    inner = PchipInterpolator(length, position)(np.linspace(0, length[-1], K + 1)[1:-1])
+    return np.concatenate([[0.0], inner, [float(len(segments))]])
+
+
+def _pieces(start: float, stop: float) -> list[Piece]:
+    first, last = int(np.floor(start)), int(np.ceil(stop))
+    rows = [Piece(j, max(start - j, 0.0), min(stop - j, 1.0)) for j in range(first, last)]
+    return [piece for piece in rows if piece.b - piece.a > 1e-12] or rows[:1]
+
+
+def _layer(segments: list[Segment], pieces: list[Piece], most: int) -> VelocityLayer:
+    """One layer of these pieces; short ones are filled up with copies that take no time."""
+    padded = pieces + [Piece(pieces[-1].j, 1.0, 1.0)] * (most - len(pieces))
+    chosen = [segments[piece.j] for piece in padded]
+    duration = np.array([float(s.duration) * (p.b - p.a) for s, p in zip(chosen, padded, strict=True)])
+    steps = [max(1, int(np.ceil(int(s.substeps) * (p.b - p.a) - 1e-9))) for s, p in zip(chosen, padded, strict=True)]
+    at = lambda end: [s.coefficients(getattr(p, end)) for s, p in zip(chosen, padded, strict=True)]
+    return VelocityLayer(
+        field=jax.tree.map(lambda *leaves: jnp.stack(leaves), *(s.field for s in chosen)),
+        start=jnp.stack(at("a")),
+        stop=jnp.stack(at("b")),
+        duration=jnp.asarray(duration),
+        substeps=jnp.asarray(steps, dtype=jnp.int32),
+        count=jnp.asarray(len(pieces), dtype=jnp.int32),
+    )
+
+
+def _widened(segment: Segment, like: Field) -> Segment:
+    """The segment in the terms of a field that may have more of them or more features, those with zero coefficients."""
+    if jax.tree.structure(segment.field) == jax.tree.structure(like) and segment.field.size == like.size:
+        return segment
+    own = {type(term): term for term in segment.field.terms}
+    terms, parts = [], []
+    first, second = (segment.field.split(c) for c in (segment.first, segment.second))
+    index = {type(term): i for i, term in enumerate(segment.field.terms)}
+    for term in like.terms:
+        kind = type(term)
+        rows = [np.zeros(term.size), np.zeros(term.size)]
+        if kind in own:
+            terms.append(term if own[kind].size != term.size else own[kind])
+            for row, c in zip(rows, (first[index[kind]], second[index[kind]]), strict=True):
+                row[: c.size] = np.asarray(c)  # V comes before what modulates it
+        else:
+            terms.append(term)
+        parts.append(rows)
+    a, b = (jnp.asarray(np.concatenate([rows[i] for rows in parts])) for i in (0, 1))
+    return segment._replace(field=Field(tuple(terms)), first=a, second=b)

@@ -1,0 +1,268 @@
+"""One segment of the sweep: the collocation equations v + grad mu = 0 at the two Radau IIA points, by Newton steps.
+
+On a segment of length h the velocity is grad phi(x; c(s)), c linear in s = (t - t_0) / h, with values c_1 at s = 1/3
+and c_2 at s = 1. They solve, in weighted least squares over particles (x, log rho, u) that the segment itself carries,
+
+    r_i = grad phi(x_i; c_i) + grad V(x_i) + D u_i = 0,   i = 1, 2.
+
+The Gauss-Newton matrix keeps the motion of the score and of x under a change of c and neglects only their product with
+grad(v + grad mu), which vanishes with the residual:
+
+    dr_i/dc_j = delta_ij B_i + h a_ij (Hess V B_i - D S_i),   B, S the tangents of the field, a the Radau IIA matrix.
+
+Radau IIA is L-stable and of order three: large steps near the equilibrium, where the equations are stiff, are safe.
+Source: Hairer and Wanner, Solving Ordinary Differential Equations II, 2nd ed. (1996), section IV.5.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+from numpy.linalg import LinAlgError
+from scipy.linalg import cho_factor, cho_solve
+
+from genwgp.actions.profile import BLOCK, over_particles
+from genwgp.energies import FreeEnergy
+from genwgp.layers.base import State
+from genwgp.layers.fields import Field
+from genwgp.layers.velocity import rates, runge_kutta
+
+FIRST = 1 / 3
+RADAU = ((5 / 12, -1 / 12), (3 / 4, 1 / 4))
+FRACTIONS = (1.0, 0.5, 0.25, 0.1)  # of a Newton step, tried in this order
+
+
+class Segment(NamedTuple):
+    """A solved or trial segment: its field, coefficients at the Radau points, physical duration, integrator steps."""
+
+    field: Field
+    first: Float[Array, " p"]
+    second: Float[Array, " p"]
+    duration: Float[Array, ""]
+    substeps: Int[Array, ""]
+
+    def coefficients(self, s):
+        return self.first + (self.second - self.first) * (s - FIRST) / (1 - FIRST)
+
+
+def advance_point(segment: Segment, state: State, start, stop) -> State:
+    """One particle from s = start to s = stop, in its share of the segment's `substeps` integrator steps."""
+    steps = jnp.maximum(1, jnp.round(segment.substeps * (stop - start))).astype(segment.substeps.dtype)
+
+    def derivative(s, state):
+        change = rates(segment.field, segment.coefficients(s), state)
+        return jax.tree.map(lambda k: segment.duration * k, change)
+
+    return runge_kutta(derivative, state, jnp.asarray(start), jnp.asarray(stop), steps)
+
+
+@eqx.filter_jit
+def advance(segment: Segment, state: State, start: Float[Array, ""], stop: Float[Array, ""]) -> State:
+    """A batch of particles from s = start to s = stop."""
+    return over_particles(lambda z: advance_point(segment, z, start, stop), state)
+
+
+@eqx.filter_jit
+def velocity(segment: Segment, state: State, s) -> Float[Array, "n d"]:
+    """grad phi at particles that stand at s."""
+    c = segment.coefficients(jnp.asarray(s))
+    return over_particles(lambda z: segment.field.rates(c, z.x, z.score)[0], state)
+
+
+@eqx.filter_jit
+def stiffness(segment: Segment, state: State) -> Float[Array, " n"]:
+    """|grad v u| / |u| at the start of the segment: how stiff its equations are at each particle."""
+    c = segment.coefficients(jnp.asarray(0.0))
+
+    def at(z):
+        with_u, without = (segment.field.rates(c, z.x, a * z.score)[2] for a in (1.0, 0.0))
+        return jnp.linalg.norm(with_u - without) / (jnp.linalg.norm(z.score) + 1e-300)
+
+    return over_particles(at, state)
+
+
+@eqx.filter_jit
+def residual(energy: FreeEnergy, segment: Segment, state: State, s) -> Float[Array, "n d"]:
+    """v + grad mu at particles that stand at s."""
+    return velocity(segment, state, s) + energy.gradient(state.x, state.score)
+
+
+class Penalty(NamedTuple):
+    """sum_j weight_j (c_j - centre_j)^2, added to the squared residual for the coefficients of each Radau point."""
+
+    weight: Float[Array, " p"]
+    centre: Float[Array, " p"]
+
+    def pull(self, segment: Segment) -> Float[Array, "2 p"]:
+        """weight (c - centre): half of its gradient."""
+        return self.weight * (jnp.stack([segment.first, segment.second]) - self.centre)
+
+    def value(self, segment: Segment) -> Float[Array, ""]:
+        return (self.pull(segment) * (jnp.stack([segment.first, segment.second]) - self.centre)).sum()
+
+
+class Stages(NamedTuple):
+    """The particles at both Radau points, residuals there times the root of the weights, and the root of what is least.
+
+    `size` squared is the sum of the squared residuals and the penalty; infinite where a particle is lost.
+    """
+
+    states: tuple[State, State]
+    residuals: Float[Array, "2 n d"]
+    size: Float[Array, ""]
+
+
+@eqx.filter_jit
+def collocate(energy: FreeEnergy, segment: Segment, state: State, root_weight, penalty: Penalty) -> Stages:
+    """The collocation equations at the present coefficients."""
+    zero, first, one = (jnp.asarray(s) for s in (0.0, FIRST, 1.0))
+    middle = advance(segment, state, zero, first)
+    end = advance(segment, middle, first, one)
+    pairs = ((middle, first), (end, one))
+    r = jnp.stack([residual(energy, segment, z, s) * root_weight[:, None] for z, s in pairs])
+    size = jnp.sqrt(jnp.sum(r**2) + penalty.value(segment))
+    return Stages((middle, end), r, jnp.where(jnp.isfinite(size), size, jnp.inf))
+
+
+class Factor(NamedTuple):
+    """Cholesky factor of the Gauss-Newton matrix with the penalty, and the Jacobian (2 n d, 2 p)."""
+
+    cholesky: Any
+    jacobian: np.ndarray
+
+
+def _gradient_change(energy: FreeEnergy, x, moved, score_change):
+    """Change of grad mu = grad V + D u at a particle that moves by `moved` (d, p) while u changes by `score_change`."""
+    change = energy.diffusion * score_change
+    if energy.potential is None:
+        return change
+    potential = lambda x: jnp.asarray(energy.potential(x), x.dtype)  # pyright: ignore[reportOptionalCall]
+    return change + jax.hessian(potential)(x) @ moved
+
+
+@eqx.filter_jit
+def _jacobian(energy: FreeEnergy, segment: Segment, states: tuple[State, State], root_weight):
+    """Of the weighted collocation equations, a block for each point: (n, d, 2 p)."""
+    blocks = []
+    for i, (z, c) in enumerate(zip(states, (segment.first, segment.second), strict=True)):
+
+        def rows(zw, i=i, c=c):
+            z, w = zw
+            still, source = segment.field.tangent(c, z.x, z.score)
+            moved = segment.duration * _gradient_change(energy, z.x, still, -source)
+            return w * jnp.concatenate([RADAU[i][j] * moved + (still if i == j else 0) for j in (0, 1)], -1)
+
+        blocks.append(jax.lax.map(rows, (z, root_weight), batch_size=BLOCK))
+    return blocks
+
+
+def factorise(energy: FreeEnergy, segment: Segment, states, root_weight, penalty: Penalty) -> Factor:
+    """The Gauss-Newton matrix of the collocation equations at the present coefficients, factorised on the host."""
+    blocks = _jacobian(energy, segment, states, root_weight)
+    jacobian = np.concatenate([np.asarray(b).reshape(-1, b.shape[-1]) for b in blocks])
+    return Factor(_cholesky(jacobian.T @ jacobian, np.tile(np.asarray(penalty.weight), 2)), jacobian)
+
+
+def _cholesky(gram: np.ndarray, penalty: np.ndarray):
+    """On the host: numpy sees that A^T A is symmetric and takes a quarter of the time of jax's general product."""
+    diagonal = np.diag(gram)
+    # A feature that no particle sees has a zero column: its coefficient stays.
+    damped = gram + np.diag(penalty + 1e-14 * diagonal.max() + 1e-300)
+    try:
+        return cho_factor(damped, lower=True, check_finite=False)
+    except LinAlgError:  # a matrix that is not finite, or singular to rounding
+        return None
+
+
+def newton_direction(factor: Factor, segment: Segment, stages: Stages, penalty: Penalty) -> np.ndarray | None:
+    """The least-squares step (2, p) against the weighted residuals and the penalty; None where there is no factor."""
+    if factor.cholesky is None:
+        return None
+    slope = factor.jacobian.T @ np.asarray(stages.residuals).reshape(-1) + np.asarray(penalty.pull(segment)).ravel()
+    return -cho_solve(factor.cholesky, slope, check_finite=False).reshape(2, -1)
+
+
+class ExplicitFit(NamedTuple):
+    """Fits of grad phi(x; c) = -grad mu(x) at standing particles, one for each ridge.
+
+    coefficients (r, p); error (r,) on the particles that were fitted, held_out (r,) on others; before of the start;
+    diagonal (p,) of the Gram matrix, which the ridge multiplies.
+    """
+
+    coefficients: np.ndarray
+    error: np.ndarray
+    held_out: np.ndarray
+    before: float
+    diagonal: np.ndarray
+
+
+@eqx.filter_jit
+def _standing(energy: FreeEnergy, field: Field, c, state: State, root_weight):
+    """Jacobian (n, d, p) and weighted residuals (n, d) of grad phi + grad mu = 0 at standing particles."""
+    columns = lambda zw: zw[1] * field.tangent(c, zw[0].x, zw[0].score)[0]
+    b = jax.lax.map(columns, (state, root_weight), batch_size=BLOCK)
+    v = over_particles(lambda z: field.rates(c, z.x, z.score)[0], state)
+    return b, (v + energy.gradient(state.x, state.score)) * root_weight[:, None]
+
+
+def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> ExplicitFit:
+    """One Gauss-Newton step from c on `train`, for each ridge; `train` and `hold` are (particles, root of weights)."""
+    flat = lambda pair: (np.asarray(pair[0]).reshape(-1, field.size), np.asarray(pair[1]).reshape(-1))
+    (b, rest), (b_held, rest_held) = (flat(_standing(energy, field, c, *part)) for part in (train, hold))
+    gram, slope = b.T @ b, b.T @ rest
+    diagonal, fits = np.diag(gram), []
+    for ridge in ridges:
+        factor = _cholesky(gram, ridge * diagonal)
+        if factor is not None:
+            step = cho_solve(factor, slope, check_finite=False)
+            errors = (np.linalg.norm(rest - b @ step), np.linalg.norm(rest_held - b_held @ step))
+            fits.append((np.asarray(c) - step, *errors))
+        else:
+            fits.append((np.asarray(c), np.inf, np.inf))
+    coefficients, error, held_out = zip(*fits, strict=True)
+    before = float(np.linalg.norm(rest))
+    return ExplicitFit(np.stack(coefficients), np.array(error), np.array(held_out), before, diagonal)
+
+
+def solve_segment(
+    energy, segment: Segment, state: State, root_weight, penalty: Penalty, factors=12, reuse=6, floor=0.0
+):
+    """Newton steps from the given coefficients: `factors` matrices at most, each used `reuse` times at most.
+
+    A matrix is kept while it reduces the residual at least threefold; steps end when nothing is gained any more or the
+    residual is below `floor`. Returns the segment and the sizes on the way.
+    """
+    now = collocate(energy, segment, state, root_weight, penalty)
+    history = [float(now.size)]
+    for _ in range(factors):
+        entered = history[-1]
+        if entered <= floor:
+            break
+        factor = factorise(energy, segment, now.states, root_weight, penalty)
+        for _ in range(reuse):
+            direction = newton_direction(factor, segment, now, penalty)
+            trial = _line_search(energy, segment, state, root_weight, penalty, direction, now)
+            if trial is None:
+                break
+            segment, now = trial
+            history.append(float(now.size))
+            if history[-1] > history[-2] / 3 or history[-1] <= floor:
+                break
+        if history[-1] > 0.8 * entered:
+            break
+    return segment, history
+
+
+def _line_search(energy, segment, state, root_weight, penalty, direction, now: Stages):
+    if direction is None:
+        return None
+    for fraction in FRACTIONS:
+        first, second = segment.first + fraction * direction[0], segment.second + fraction * direction[1]
+        trial = segment._replace(first=first, second=second)
+        new = collocate(energy, trial, state, root_weight, penalty)
+        if float(new.size) < float(now.size) * (1 - 1e-3):
+            return trial, new
+    return None

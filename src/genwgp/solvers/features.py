@@ -1,0 +1,106 @@
+"""Which potentials the layers of a sweep are made of: chosen from the dimension, the energy and the start."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from genwgp.energies import FreeEnergy
+from genwgp.initial import AbstractDensity, Mixture
+from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Opaque, Quadratic, Ridges
+from genwgp.solvers.particles import farthest_points, spacing2
+
+# Bumps, and bumps that modulate V, by dimension: they resolve what V and the quadratic do not. They do not scale
+# beyond three dimensions, where ridges take their place.
+BUMPS = {1: 60, 2: 300, 3: 400}
+MODULATING = {1: 8, 2: 16, 3: 24}
+RIDGES = 300
+OVERLAP = 1.7  # width of a bump over the distance to its neighbours; from 1.2 to 4 measured, 1.7 resolves most
+STEEPNESS = 1.5  # of the ridges in whitened coordinates
+
+
+class Features:
+    """Makes the field of each segment; `rich` adds bumps or ridges to V, the quadratic and the start's mixture.
+
+    A problem whose flow the few structured terms carry (Gaussians under quadratic potentials, in any dimension) is
+    solved by them alone.
+    """
+
+    def __init__(self, energy: FreeEnergy, initial: AbstractDensity, x: Float[np.ndarray, "n d"]):
+        self.energy, self.rich = energy, False
+        self.mixture = initial if isinstance(initial, Mixture) else None
+        # Centre and scale of the structured terms stay the same, so that their coefficients change smoothly in time.
+        self.centre = x.mean(0)
+        self.shift, self.scale = 0.0, 1.0
+        if energy.potential is not None:
+            values = np.asarray(jax.jit(jax.vmap(energy.potential))(jnp.asarray(x)), dtype=np.float64)
+            self.shift = float(values.mean())
+            self.scale = float(values.std() + 1e-12 * (1 + np.abs(values).max()))
+
+    @property
+    def linear(self) -> bool:
+        """Whether fields are linear in their coefficients."""
+        return self.mixture is None
+
+    def place(self, candidates: Float[np.ndarray, "n d"], rng: np.random.Generator) -> Field:
+        """The field of one segment: bumps at far-apart candidates, widths from their spacing."""
+        d = candidates.shape[1]
+        terms: list[AbstractTerm] = [Quadratic(jnp.asarray(self.centre))]
+        bumps, modulating = (BUMPS.get(d, 0), MODULATING.get(d, 0)) if self.rich else (0, 0)
+        centres = farthest_points(candidates, max(bumps, modulating)) if bumps else np.zeros((0, d))
+        if self.energy.potential is not None:
+            shift, scale = jnp.asarray(self.shift), jnp.asarray(self.scale)
+            terms.append(ModulatedPotential(Opaque(self.energy.potential), shift, scale, _sites(centres[:modulating])))
+        if self.rich:
+            terms.append(_sites(centres) if bumps else _ridges(candidates, rng))
+        if self.mixture is not None:
+            terms.append(_log_mixture(self.mixture, self.energy.diffusion))
+        return Field(tuple(terms))
+
+
+def carried(field: Field, previous: Field, c: Float[Array, " p"]) -> Float[Array, " p"]:
+    """Coefficients of a field like those of the one before it, where terms are the same; zero elsewhere.
+
+    The centres of bumps and the directions of ridges change, so that theirs mean nothing in another field.
+    """
+    old = {type(term): part for term, part in zip(previous.terms, previous.split(c), strict=True)}
+    parts = []
+    for term in field.terms:
+        part = jnp.zeros(term.size)
+        if isinstance(term, ModulatedPotential) and ModulatedPotential in old:
+            part = part.at[0].set(old[ModulatedPotential][0])
+        if isinstance(term, LogMixture | Quadratic):
+            part = old[type(term)]
+        parts.append(part)
+    return jnp.concatenate(parts)
+
+
+def at_rest(field: Field) -> Float[Array, " p"]:
+    """phi = -V - D log rho_0 as far as the structured terms have it: what the first fit stays near."""
+    minus_v = lambda term: jnp.zeros(term.size).at[0].set(-term.scale)
+    parts = [minus_v(t) if isinstance(t, ModulatedPotential) else jnp.zeros(t.size) for t in field.terms]
+    return jnp.concatenate(parts)
+
+
+def _sites(centres: Float[np.ndarray, "k d"]) -> Bumps:
+    width2 = OVERLAP**2 * spacing2(centres) if len(centres) else np.zeros(0)
+    return Bumps(jnp.asarray(centres), jnp.asarray(width2))
+
+
+def _ridges(candidates: Float[np.ndarray, "n d"], rng: np.random.Generator) -> Ridges:
+    """Random directions in whitened coordinates, each through a random candidate."""
+    mean, covariance = candidates.mean(0), np.atleast_2d(np.cov(candidates, rowvar=False))
+    whiten = np.linalg.inv(np.linalg.cholesky(covariance))
+    direction = rng.normal(size=(RIDGES, candidates.shape[1]))
+    direction *= STEEPNESS * rng.uniform(0.3, 1.0, (RIDGES, 1)) / np.linalg.norm(direction, axis=1, keepdims=True)
+    weight = direction @ whiten
+    through = candidates[rng.integers(len(candidates), size=RIDGES)]
+    return Ridges(jnp.asarray(weight), jnp.asarray(-(weight * (mean + 0.7 * (through - mean))).sum(1)))
+
+
+def _log_mixture(mixture: Mixture, diffusion: float) -> LogMixture:
+    """phi = -D log rho_0 for a mixture start, exactly, at zero coefficients."""
+    whiten = np.linalg.inv(np.linalg.cholesky(np.asarray(mixture.covariances, dtype=np.float64)))
+    weights, means = (np.asarray(a, dtype=np.float64) for a in (mixture.weights, mixture.means))
+    log_weight = np.log(weights) + np.linalg.slogdet(whiten)[1]
+    return LogMixture(jnp.asarray(-diffusion), jnp.asarray(log_weight), jnp.asarray(means), jnp.asarray(whiten))

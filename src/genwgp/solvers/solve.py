@@ -1,0 +1,221 @@
+"""`solve`: from a problem and an action to a measured path and a verdict."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from genwgp.actions import FiniteHorizonAction, GeometricAction
+from genwgp.checks import integer
+from genwgp.diagnostics import measure, verdict
+from genwgp.errors import InputError, NotConvergedError
+from genwgp.layers.base import AbstractLayer
+from genwgp.path import WassersteinPath
+from genwgp.problem import Problem
+from genwgp.solvers.adam import Adam, train
+from genwgp.solvers.assembly import assemble
+from genwgp.solvers.solution import Event, Result, Solution
+from genwgp.solvers.sweep import CausalSweep, Figures, sweep
+
+Action = GeometricAction | FiniteHorizonAction
+Progress = Callable[[Event], Any]
+HELD_OUT = 101  # added to the seed: particles that measure are not those that were trained on
+
+
+class _Found(NamedTuple):
+    """What a method gives: stacked layers, result (None: the verdict decides), message, log, counts."""
+
+    layers: AbstractLayer
+    result: Result | None
+    message: str
+    log: dict[str, np.ndarray]
+    stats: dict[str, Any]
+
+
+def solve(
+    problem: Problem,
+    action: Action | None = None,
+    *,
+    layers: int = 12,
+    key: PRNGKeyArray | None = None,
+    method: CausalSweep | Adam | None = None,
+    progress: Progress | None = None,
+    throw: bool = True,
+) -> Solution:
+    """The Wasserstein gradient path of a problem.
+
+    `action`: GeometricAction() (the default: to the equilibrium) or FiniteHorizonAction(T) (to physical time T).
+    `layers`: K, nodes are equidistant in Wasserstein length whatever it is. `key`: a jax key, by default key(0); equal
+    keys give equal results. `method`: CausalSweep() (the default: velocity-field layers, solved one after the other) or
+    Adam() (coupling layers, trained together). `progress` is called with an Event now and then; it may raise
+    KeyboardInterrupt, which ends the solve with the path so far, as Ctrl-C does.
+    `throw`: raise NotConvergedError, with the solution in it, unless the result is CONVERGED; else return it.
+
+    The path is in jax's default float type; the sweep computes in float64 in any case. InputError for arguments that
+    cannot be used.
+    """
+    action = GeometricAction() if action is None else action
+    method = CausalSweep() if method is None else method
+    _check(problem, action, method, progress)
+    K, seed = integer("layers", layers), _seed(key)
+    began = time.perf_counter()
+    tell = (lambda event: None) if progress is None else progress
+    if isinstance(method, Adam):
+        found = _trained(problem, action, K, key, method, tell)
+        path, figures = measure(problem, found.layers, action, seed + HELD_OUT)
+    else:
+        path, figures, found = _swept(problem, action, K, seed, method, tell)
+    result, message = _judged(found, figures, isinstance(action, GeometricAction))
+    seconds = time.perf_counter() - began
+    solution = Solution(
+        path=path,
+        result=result,
+        message=message,
+        diagnostics=figures,
+        stats={"seconds": seconds, **found.stats},
+        log=found.log,
+        problem=problem,
+        settings=_settings(action, method, K, seed),
+    )
+    if throw and result != Result.CONVERGED:
+        raise NotConvergedError(f"{result}: {message} (the path so far is in .solution)", solution)
+    return solution
+
+
+def _check(problem: Any, action: Any, method: Any, progress: Any) -> None:
+    if not isinstance(problem, Problem):
+        raise InputError("problem", problem, "a genwgp.Problem")
+    if not isinstance(action, GeometricAction | FiniteHorizonAction):
+        raise InputError("action", action, "GeometricAction() or FiniteHorizonAction(T)")
+    if not isinstance(method, CausalSweep | Adam):
+        raise InputError("method", method, "CausalSweep(...), Adam(...) or None")
+    if progress is not None and not callable(progress):
+        raise InputError("progress", progress, "a function of an Event, or None")
+    energy = problem.energy
+    if isinstance(action, GeometricAction) and (energy.potential is None or energy.diffusion == 0):
+        missing = "potential" if energy.potential is None else "internal"
+        allowed = "a potential and an entropy: without both there is no density to end at; or FiniteHorizonAction(T)"
+        raise InputError(f"energy.{missing}", None, allowed)
+
+
+def _seed(key: Any) -> int:
+    """A whole number from a jax key; InputError for anything else."""
+    if key is None:
+        return 0
+    try:
+        data = np.asarray(jax.random.key_data(key)).astype(np.uint64).ravel()
+    except Exception:
+        raise InputError("key", key, "a key, jax.random.key(seed)") from None
+    return int(data[-1] % np.uint64(2**31))
+
+
+def _swept(problem: Problem, action: Action, K: int, seed: int, method: CausalSweep, tell: Progress):
+    """Path, figures and what was found. The sweep's least squares need float64, whatever the default is."""
+    horizon = action.T if isinstance(action, FiniteHorizonAction) else np.inf
+    default = jnp.zeros(()).dtype
+    with jax.enable_x64(True):
+        # A problem in float64 stays the same object, so that compiled code is found again.
+        exact = problem if default == jnp.float64 else jax.tree.map(_as_float64, problem)
+        outcome = sweep(exact, method, seed, horizon, _reporter(tell, method, horizon))
+        if not outcome.segments:
+            raise NotConvergedError(f"nothing was found: {outcome.message}", None)
+        found = _Found(
+            assemble(outcome.segments, outcome.speeds, K),
+            _RESULTS.get(outcome.status),
+            outcome.message,
+            _log(outcome.figures),
+            {"segments": len(outcome.segments)},
+        )
+        path, figures = measure(exact, found.layers, action, seed + HELD_OUT, points=2)
+    arrays, static = path.to_arrays()
+    cast = {
+        name: a.astype(default) if name.startswith("layers.") and a.dtype.kind == "f" else a
+        for name, a in arrays.items()
+    }
+    return WassersteinPath.from_arrays(cast, static, problem), figures, found
+
+
+_RESULTS = {
+    "failed": Result.NOT_CONVERGED,
+    "unbounded": Result.UNBOUNDED,
+    "non_finite": Result.NON_FINITE,
+    "interrupted": Result.INTERRUPTED,
+}
+
+
+def _as_float64(leaf: Any) -> Any:
+    return jnp.asarray(np.asarray(leaf, dtype=np.float64)) if eqx.is_inexact_array(leaf) else leaf
+
+
+def _reporter(tell: Progress, method: CausalSweep, horizon: float) -> Callable[[Figures], None]:
+    action, steps, first = 0.0, 0, None
+
+    def report(figures: Figures) -> None:
+        nonlocal action, steps, first
+        first, steps = first or figures, steps + 1
+        action += 0.5 * figures.duration * (figures.residual * figures.force) ** 2
+        if np.isfinite(horizon):
+            share = figures.time / horizon
+        else:
+            share = np.log(first.gap / figures.gap) / np.log(first.gap / method.gap) if figures.gap > 0 else 1.0
+        left = figures.seconds * (1 / share - 1) if share > 0 else np.inf
+        message = f"t {figures.time:.4g}  s {figures.arclength:.4g}"
+        tell(
+            Event(
+                steps,
+                action + figures.free_energy,
+                action,
+                figures.free_energy,
+                figures.residual,
+                np.nan,
+                left,
+                message,
+            )
+        )
+
+    return report
+
+
+def _log(figures: list[Figures]) -> dict[str, np.ndarray]:
+    columns = {name: np.array([getattr(row, name) for row in figures]) for name in Figures._fields}
+    return {"step": np.arange(1, len(figures) + 1), **columns}
+
+
+def _trained(problem: Problem, action: Action, K: int, key: Any, method: Adam, tell: Progress) -> _Found:
+    def on_step(step, loss, action, free_energy, speed_spread, end_force, seconds_left):
+        tell(Event(step, loss, action, free_energy, end_force, speed_spread, seconds_left, ""))
+
+    trained = train(problem, action, K, jax.random.key(0) if key is None else key, method, on_step)
+    results = {"interrupted": Result.INTERRUPTED, "non_finite": Result.NON_FINITE}
+    steps = len(trained.log["step"])
+    messages = {
+        "done": f"{steps} steps",
+        "interrupted": f"interrupted after {steps} steps",
+        "non_finite": f"the loss was not finite at step {steps}; the layers are those before it",
+    }
+    return _Found(trained.layers, results.get(trained.status), messages[trained.status], trained.log, {"steps": steps})
+
+
+def _judged(found: _Found, figures: dict[str, Any], terminal: bool) -> tuple[Result, str]:
+    if found.result is not None:
+        return found.result, found.message
+    if not np.isfinite(figures["action"]) or not np.isfinite(figures["energy_drop"]):
+        return Result.NON_FINITE, "the action is not finite on held-out particles"
+    wrong = verdict(figures, terminal)
+    return (Result.CONVERGED, found.message) if wrong is None else (Result.NOT_CONVERGED, wrong)
+
+
+def _settings(action: Action, method: Any, K: int, seed: int) -> dict[str, Any]:
+    chosen = {name: getattr(method, name) for name in method.__dataclass_fields__}
+    horizon = {"T": action.T} if isinstance(action, FiniteHorizonAction) else {}
+    return {
+        "layers": K,
+        "seed": seed,
+        "action": {"name": type(action).__name__, **horizon},
+        "method": {"name": type(method).__name__, **chosen},
+    }

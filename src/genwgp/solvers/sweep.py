@@ -1,0 +1,363 @@
+"""The causal sweep: the gradient flow solved segment by segment, from the start until the free energy is spent.
+
+v_k + lam_k grad mu_k = 0 is causal along the path: a segment depends on those before it only. So the minimiser of the
+action, where the residual vanishes, is found in one pass of small least-squares problems (`collocation`) instead of by
+optimisation over all layers. Steps are chosen by the residual between the collocation points. Segments are joined to
+layers of equal length afterwards (`assembly`).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from genwgp.checks import integer, positive_number
+from genwgp.energies import FreeEnergy
+from genwgp.errors import InputError
+from genwgp.layers.base import State
+from genwgp.layers.fields import Field
+from genwgp.problem import Problem
+from genwgp.solvers import collocation as col
+from genwgp.solvers.collocation import FIRST, Segment
+from genwgp.solvers.features import Features, at_rest, carried
+from genwgp.solvers.particles import Choice, Pool, initial_state
+
+PROBE = 2 / 3  # where between the collocation points the residual is looked at
+RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
+EXACTER = 0.1  # times the tolerance, while the structured terms alone carry the flow: there a step costs little
+STRUCTURED = 0.02  # relative residual up to which the few structured features do without bumps
+REFUSED = 4  # steps halved before they do not do any more (what is not linear may only need a smaller step)
+TRIES = 14  # step sizes tried for one segment
+ENOUGH = 0.05  # gap in nats below which a sweep that makes no more progress ends
+TRIMS = 3  # times that outliers are left out of a fit
+OUTLIER = 1000  # squared residual over its upper decile from which a particle is one
+STALL = 6  # segments without progress
+SUBSTEPS = 48  # Runge-Kutta steps in a segment, at most
+SOLVED = 2e-5  # residual over ||grad mu|| below which Newton's method may stop
+RISE = 1e-4  # of the drop of F so far: by how much F may rise in a segment, where it is spent and noise is left
+FAR = 1e3  # thermal lengths after which a flow without equilibrium in sight is called unbounded
+
+
+@dataclass(frozen=True)
+class CausalSweep:
+    """Settings of the sweep; the defaults are for every problem. InputError for numbers out of range.
+
+    pool, train, test: particles that may be trained on, that each segment is trained on, that measure.
+    tolerance: residual over speed between the collocation points that a step aims at.
+    gap: the sweep ends when F - F* is below this many units of D (KL divergence to the equilibrium, in nats).
+    segments: at most so many.
+    """
+
+    pool: int = 8192
+    train: int = 3072
+    test: int = 8192
+    tolerance: float = 0.05
+    gap: float = 2e-5
+    segments: int = 150
+
+    def __post_init__(self):
+        for name in ("pool", "train", "test"):
+            integer(f"CausalSweep.{name}", getattr(self, name), least=64)
+        integer("CausalSweep.segments", self.segments)
+        for name in ("tolerance", "gap"):
+            positive_number(f"CausalSweep.{name}", getattr(self, name))
+        if self.train > self.pool:
+            raise InputError("CausalSweep.train", self.train, f"at most pool, {self.pool}")
+
+
+class Figures(NamedTuple):
+    """What is measured on the test particles at the end of a segment; `residual` is over the force, `gap` in nats."""
+
+    time: float
+    duration: float
+    arclength: float
+    free_energy: float
+    gap: float
+    force: float
+    residual: float
+    probe: float
+    substeps: int
+    lost: int
+    seconds: float
+
+
+class Outcome(NamedTuple):
+    """Segments with the speed at s = 0, 1/3, 2/3, 1 of each, figures at their ends, how it ended and why."""
+
+    segments: list[Segment]
+    speeds: list[np.ndarray]
+    figures: list[Figures]
+    status: str
+    message: str
+
+
+class Failure(Exception):
+    """The sweep cannot go on; what it found so far is sound. `args`: status and message."""
+
+
+def rms(a) -> float:
+    """Root mean square length of vectors (n, d)."""
+    return float(jnp.sqrt(jnp.mean((a**2).sum(1))))
+
+
+def trimmed_rms(a, share: float = 0.005) -> float:
+    """`rms` without the worst share of the particles."""
+    e = np.sort(np.asarray((a**2).sum(1)))
+    return float(np.sqrt(e[: max(1, int(len(e) * (1 - share)))].sum() / len(e)))
+
+
+def energy_gap(energy: FreeEnergy, state: State) -> float:
+    """KL(rho || equilibrium) in nats, estimated as log mean exp(w) - mean w with w = -(V + D log rho) / D.
+
+    This is F - F* over D, with the normaliser estimated by importance weights on the same particles: their noise
+    cancels to second order, so that gaps far below the sampling noise of F are seen.
+    """
+    w = -np.asarray(energy.per_particle(state.x, state.log_density)) / energy.diffusion
+    top = w.max()
+    return float(np.log(np.mean(np.exp(w - top))) + top - w.mean())
+
+
+def sweep(
+    problem: Problem,
+    settings: CausalSweep,
+    seed: int,
+    horizon: float = np.inf,
+    on_segment: Callable[[Figures], None] = lambda figures: None,
+) -> Outcome:
+    """Follow the flow to the equilibrium, or to physical time `horizon`. Must run in float64.
+
+    status: "done", "stalled" (the rest of the way is below what the features resolve), "failed", "non_finite",
+    "unbounded", "interrupted" (KeyboardInterrupt, also from `on_segment`).
+    """
+    run = _Run(problem, settings, seed, horizon)
+    status, message = "failed", f"{settings.segments} segments were not enough"
+    try:
+        for _ in range(settings.segments):
+            run.advance()
+            on_segment(run.figures[-1])
+            if (ended := run.ended()) is not None:
+                status, message = ended
+                break
+    except KeyboardInterrupt:
+        status, message = "interrupted", f"interrupted at time {run.time:.4g}"
+    except Failure as failure:
+        status, message = failure.args
+    return Outcome(run.segments, run.speeds, run.figures, status, message)
+
+
+class _Run:
+    """State of a running sweep: pool, test particles, the physical clock and the segments found so far."""
+
+    def __init__(self, problem: Problem, settings: CausalSweep, seed: int, horizon: float):
+        self.energy, self.settings, self.horizon = problem.energy, settings, horizon
+        self.rng = np.random.default_rng(seed)
+        self.pool = Pool.create(problem.initial, settings.pool, seed)
+        self.test = initial_state(problem.initial, problem.initial.quasi_sample(seed + 2, settings.test))
+        self.features = Features(problem.energy, problem.initial, np.asarray(self.test.x))
+        self.segments: list[Segment] = []
+        self.speeds: list[np.ndarray] = []
+        self.figures: list[Figures] = []
+        self.began, self.time, self.arclength = time.perf_counter(), 0.0, 0.0
+        self.start_energy = float(self.energy.value(self.test.x, self.test.log_density))
+        self.thermal = self._thermal_length()
+        self.step = self._first_step()
+
+    def _thermal_length(self) -> float:
+        """The larger of the start's size and the length over which V changes by D there."""
+        spread = np.sqrt((np.asarray(self.test.x).std(0) ** 2).sum())
+        slope = rms(self.energy.gradient(self.test.x, 0 * self.test.score))
+        return max(spread, self.energy.diffusion * np.sqrt(self.test.x.shape[1]) / max(slope, 1e-300))
+
+    def _first_step(self) -> float:
+        """A quarter of the time in which grad mu would move a particle by the size of what it starts from."""
+        force = rms(self.energy.gradient(self.test.x, self.test.score))
+        spread = np.sqrt((np.asarray(self.test.x).std(0) ** 2).sum())
+        length = min(spread, 2 * self.test.x.shape[1] / rms(self.test.score))
+        return 0.25 * length / max(force, 1e-12 * length)
+
+    def advance(self) -> None:
+        """Find the next segment: smaller steps while it is not solved or the probe sees too large a residual."""
+        left = self.horizon - self.time
+        h = left if self.step > 0.7 * left and self.step < 2 * left else min(self.step, left)
+        choice = self._choose(self.settings.train)
+        hold = self._choose(self.settings.train)
+        field = self._field()
+        probe, refused, self.finer = np.inf, 0, 1.0
+        for _ in range(TRIES):
+            segment, solved, relative = self._attempt(choice, hold, field, h)
+            if not self.features.rich and relative > STRUCTURED:
+                refused, h = refused + 1, 0.5 * h
+                if refused == REFUSED or self.features.linear:
+                    self.features.rich, h = True, 2.0**refused * h
+                    field = self._field()
+                continue
+            probe, states, speeds = self._probe(segment)
+            tol = self.settings.tolerance * (1 if self.features.rich else EXACTER)
+            if self._rises(states[-1]):
+                self.finer, h = 4 * self.finer, 0.5 * h  # outliers on which the integrator was not stable
+                continue
+            if solved and probe < 2 * tol:
+                self._accept(segment, states, speeds, probe)
+                self.step = h * float(np.clip(0.9 * np.sqrt(tol / max(probe, 1e-12)), 0.3, 2.5))
+                return
+            h *= float(np.clip(0.8 * np.sqrt(tol / max(probe, 1e-12)), 0.2, 0.5))
+        raise Failure("failed", f"no step was small enough at time {self.time:.4g} (residual {probe:.2g})")
+
+    def _rises(self, state: State) -> bool:
+        """Whether F is higher than before by more than RISE of the drop so far, or not finite."""
+        before = float(self.energy.value(self.test.x, self.test.log_density))
+        after = float(self.energy.value(state.x, state.log_density))
+        return not after < before + RISE * (self.start_energy - before) + 1e-9 * abs(before)
+
+    def _choose(self, n: int) -> Choice:
+        return self.pool.choose(n, self.rng)
+
+    def _field(self) -> Field:
+        candidates = np.asarray(self._choose(min(4096, self.settings.pool // 2)).state.x)
+        return self.features.place(candidates, self.rng)
+
+    def _attempt(self, choice: Choice, hold: Choice, field: Field, h: float) -> tuple[Segment, bool, float]:
+        """A segment of duration h, whether it is solved as far as the features allow, and its relative residual."""
+        root = jnp.sqrt(choice.weight)
+        last = self.segments[-1] if self.segments else None
+        base = at_rest(field) if last is None else carried(field, last.field, last.second)
+        c, left, ridge, diagonal = self._explicit(field, base, choice, hold)
+        segment = Segment(field, c, c, jnp.asarray(h), jnp.asarray(1))
+        if last is not None and not self.features.linear:
+            # Newton's method on a mixture needs a start inside its ridges: structured terms go on as they moved.
+            slope = carried(field, last.field, (last.second - last.first) / ((1 - FIRST) * last.duration))
+            segment = segment._replace(first=c + FIRST * h * slope, second=c + h * slope)
+        stiff = float(np.quantile(np.asarray(col.stiffness(segment, choice.state)), 0.999))
+        # Runge-Kutta is accurate while h |grad v| stays below 1 in each of its steps, and stable up to 2.8.
+        steps = int(np.clip(np.ceil(self.finer * h * stiff), 2, SUBSTEPS))
+        segment = segment._replace(substeps=jnp.asarray(steps))
+        penalty = col.Penalty(jnp.asarray(ridge * diagonal), base)
+        start = self._better_start(segment, choice, root, penalty)
+        force = float(jnp.linalg.norm(self.energy.gradient(choice.state.x, choice.state.score) * root[:, None]))
+        floor = SOLVED * force if self.features.rich else 1e-7 * force
+        segment, history = col.solve_segment(self.energy, start, choice.state, root, penalty, floor=floor)
+        for _ in range(TRIMS):
+            kept = self._without_outliers(segment, choice, root, penalty)
+            if history[-1] <= floor or kept is None:
+                break
+            root = kept
+            segment, history = col.solve_segment(self.energy, segment, choice.state, root, penalty, floor=floor)
+        solved = history[-1] < np.sqrt(2) * max(0.1 * force, 1.5 * left)
+        return segment, solved, self._most(segment, choice, root, penalty) / max(force, 1e-300)
+
+    def _most(self, segment: Segment, choice: Choice, root, penalty) -> float:
+        """The residual of all but the worst hundredth of the particles."""
+        r = col.collocate(self.energy, segment, choice.state, root, penalty).residuals
+        e2 = np.sort(np.nan_to_num(np.asarray((r**2).sum((0, 2))), nan=np.inf))
+        return float(np.sqrt(0.5 * e2[: int(0.99 * len(e2))].sum()))
+
+    def _without_outliers(self, segment: Segment, choice: Choice, root, penalty):
+        """The roots of the weights with zeros for outliers; None where there are none.
+
+        Far out on the ridge between two modes, where the start has no mass, a few particles would spoil the fit.
+        """
+        r = col.collocate(self.energy, segment, choice.state, root, penalty).residuals
+        e2 = np.nan_to_num(np.asarray((r**2).sum((0, 2))), nan=np.inf)
+        bad = e2 > OUTLIER * np.quantile(e2, 0.9)
+        return jnp.where(bad, 0.0, root) if bad.any() else None
+
+    def _explicit(self, field: Field, base, choice: Choice, hold: Choice):
+        """Coefficients of grad phi = -grad mu as it stands, what is left of it, the ridge and what it multiplies."""
+        train, held = (choice.state, jnp.sqrt(choice.weight)), (hold.state, jnp.sqrt(hold.weight))
+        c, left, ridge, diagonal = base, np.inf, RIDGES[0], jnp.zeros(field.size)
+        for _ in range(1 if self.features.linear else 3):
+            fit = col.explicit_fit(self.energy, field, c, train, held, RIDGES)
+            best = _smallest_good(fit.held_out, 1e-6 * float(fit.before))
+            if not float(fit.error[best]) < min(float(fit.before), left):
+                break
+            c, left, ridge, diagonal = (
+                jnp.asarray(fit.coefficients[best]),
+                float(fit.error[best]),
+                RIDGES[best],
+                fit.diagonal,
+            )
+        return c, min(left, float(fit.before)), ridge, diagonal
+
+    def _better_start(self, segment: Segment, choice: Choice, root, penalty) -> Segment:
+        """Where Newton starts: the explicit velocity, or rest where that is too fast for a step of this size."""
+        if not self.features.linear:
+            return segment
+        rest = segment._replace(first=0 * segment.first, second=0 * segment.second)
+        sizes = [float(col.collocate(self.energy, s, choice.state, root, penalty).size) for s in (segment, rest)]
+        return segment if sizes[0] < sizes[1] else rest
+
+    def _probe(self, segment: Segment) -> tuple[float, list[State], np.ndarray]:
+        """How much a smaller step would gain, the test particles at s = 0, 1/3, 2/3, 1 and the speeds there.
+
+        The residual at s = 2/3 less the mean of those at the collocation points, over the speed: what the features
+        cannot resolve changes slowly along the step and drops out. Where hardly anything moves any more, over a
+        twentieth of the arclength a step.
+        """
+        places, states = [jnp.asarray(s) for s in (0.0, FIRST, PROBE, 1.0)], [self.test]
+        for start, stop in pairwise(places):
+            states.append(col.advance(segment, states[-1], start, stop))
+        r = [col.residual(self.energy, segment, z, s) for z, s in zip(states, places, strict=True)]
+        speeds = np.array([rms(col.velocity(segment, z, s)) for z, s in zip(states, places, strict=True)])
+        floor = 0.05 * self.arclength / float(segment.duration)
+        temporal = trimmed_rms(r[2] - 0.5 * (r[1] + r[3])) / max(speeds[2], floor, 1e-300)
+        finite = bool(jnp.isfinite(states[-1].log_density).all()) and np.isfinite(temporal)
+        return (temporal if finite else np.inf), states, speeds
+
+    def _accept(self, segment: Segment, states: list[State], speeds: np.ndarray, probe: float) -> None:
+        zero, one = jnp.asarray(0.0), jnp.asarray(1.0)
+        self.pool = self.pool._replace(state=col.advance(segment, self.pool.state, zero, one))
+        self.test, h = states[-1], float(segment.duration)
+        r = col.residual(self.energy, segment, self.test, one)
+        force = rms(self.energy.gradient(self.test.x, self.test.score))
+        bad = np.asarray((col.residual(self.energy, segment, self.pool.state, one) ** 2).sum(1))
+        self.pool = self.pool.drop(~np.isfinite(bad) | (bad > 900 * force**2))
+        self.time += h
+        self.arclength += h * float(speeds @ [1, 3, 3, 1]) / 8  # Simpson's three-eighths rule
+        self.segments.append(segment)
+        self.speeds.append(speeds)
+        self.figures.append(
+            Figures(
+                time=self.time,
+                duration=h,
+                arclength=self.arclength,
+                free_energy=float(self.energy.value(self.test.x, self.test.log_density)),
+                gap=energy_gap(self.energy, self.test) if self.energy.diffusion > 0 else np.nan,
+                force=force,
+                residual=rms(r) / max(force, 1e-300),
+                probe=probe,
+                substeps=int(segment.substeps),
+                lost=int((~self.pool.alive).sum()),
+                seconds=time.perf_counter() - self.began,
+            )
+        )
+
+    def ended(self) -> tuple[str, str] | None:
+        """Status and message when there is nothing left to do."""
+        now = self.figures[-1]
+        if not np.isfinite([now.free_energy, now.force]).all():
+            raise Failure("non_finite", f"the free energy is not finite at time {now.time:.4g}")
+        if now.time >= self.horizon * (1 - 1e-12):
+            return "done", f"reached time {now.time:.6g}"
+        if now.gap < self.settings.gap:
+            return "done", f"reached the equilibrium: F - F* is {now.gap:.1e} D"
+        if now.arclength > FAR * self.thermal and not now.gap < 0.1:
+            raise Failure(
+                "unbounded", f"no equilibrium in sight: moved by {now.arclength:.3g}, F = {now.free_energy:.3g}"
+            )
+        gaps = [figures.gap for figures in self.figures]
+        if now.gap < ENOUGH and len(gaps) > STALL and min(gaps[-STALL:]) > 0.8 * min(gaps[:-STALL]):
+            return "stalled", f"F - F* stays at {now.gap:.1e} D: below that the features resolve no more"
+        return None
+
+
+def _smallest_good(errors: np.ndarray, negligible: float) -> int:
+    """The first of the errors that is not above the least one by more than 2 %, or negligible."""
+    errors = np.where(np.isfinite(errors), errors, np.inf)
+    return int(np.argmax(errors <= max(1.02 * errors.min(), negligible)))
+
+
+__all__ = ["CausalSweep", "Figures", "Outcome", "energy_gap", "sweep"]

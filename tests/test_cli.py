@@ -1,0 +1,396 @@
+"""The command line: what it prints and writes, how it ends, and one line for every mistake."""
+
+import io
+import json
+import re
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+from typer.testing import CliRunner
+
+import genwgp
+from exact_path import exact_solution
+from genwgp import problems, solvers
+from genwgp.actions import GeometricAction
+from genwgp.cli import app
+from genwgp.cli.environment import cache_folder, use_compilation_cache
+from genwgp.cli.given import settings_of
+from genwgp.cli.progress import Progress, clock, describe
+from genwgp.cli.table import ROWS
+from genwgp.io import read_run, save, verify
+
+MODULE = """
+import genwgp as gw
+import jax.numpy as jnp
+
+def make(stiffness=1.0):
+    energy = gw.FreeEnergy(lambda x: 0.5 * stiffness * jnp.sum(x**2), gw.Entropy(1.0))
+    return gw.Problem(energy, gw.Gaussian([1.0, 0.0], 0.1), name="mine")
+
+def wrong():
+    return 3
+
+def broken():
+    return undefined_name
+
+constant = 3
+"""
+TOML = """
+potential.expression = "norm2(x) / 2"
+entropy.diffusion = 1
+initial = {kind = "gaussian", mean = [1, 0], covariance = 0.1}
+solve = {layers = 2, seed = 5}
+"""
+EVENT = solvers.Event(7, 0.25, 0.125, -1.02, 0.03, 0.041, 125.0, "going")
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path, monkeypatch):
+    """An empty folder to run in, and no cache of compiled code outside of it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("genwgp.cli.solve.use_compilation_cache", lambda: None)
+    monkeypatch.setattr("genwgp.cli.stored.use_compilation_cache", lambda: None)
+    (tmp_path / "mine.py").write_text(MODULE)
+    (tmp_path / "mine.toml").write_text(TOML)
+    return tmp_path
+
+
+@pytest.fixture
+def solves(monkeypatch):
+    """Replace the solver by an exact answer; the calls are kept in the list that comes back."""
+    calls = []
+
+    def install(result=solvers.Result.CONVERGED):
+        def solve(problem, action, **arguments):
+            float64 = jax.numpy.zeros(()).dtype == "float64"
+            calls.append({"problem": problem, "action": action, "float64": float64, **arguments})
+            arguments["progress"](EVENT)
+            return exact_solution(layers=arguments["layers"], result=result)
+
+        monkeypatch.setattr(solvers, "solve", solve)
+        return calls
+
+    return install
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def complaint(*arguments) -> str:
+    """The one line of a mistake."""
+    outcome = run(*arguments)
+    assert outcome.exit_code == 2, (outcome.output, outcome.exception)
+    assert outcome.stdout == ""
+    assert outcome.stderr.startswith("genwgp: ")
+    assert outcome.stderr.count("\n") == 1
+    return outcome.stderr
+
+
+def test_version_list_and_help():
+    assert run("--version").stdout == f"genwgp {genwgp.__version__}\n"
+    listed = run("list")
+    assert listed.exit_code == 0
+    for name in problems.names():
+        assert re.search(rf"^{re.escape(name)}$", listed.stdout, re.MULTILINE)
+    assert "--set separation=5" in listed.stdout
+    for command in ([], ["solve"], ["sample"], ["show"], ["report"]):
+        outcome = run(*command, "--help")
+        assert outcome.exit_code == 0
+        assert "Usage" in outcome.stdout
+
+
+def test_solve_writes_a_folder_and_a_table(solves):
+    calls = solves()
+    outcome = run("solve", "banana", "--out", "deep/er/run", "--layers", "3", "--seed", "4", "--no-pictures")
+    assert outcome.exit_code == 0
+    assert verify("deep/er/run")
+    assert not Path("deep/er/run/pictures").exists()
+    rows = dict(re.split(r"  +", line, maxsplit=1) for line in outcome.stdout.splitlines() if "  " in line)
+    assert rows["result"] == "converged"
+    assert rows["F at the start"].endswith("energy, estimate over particles") or "energy" in rows["F at the start"]
+    assert {"F at the end", "log Z", "effective samples", "action", "path length", "speed spread", "time"} <= set(rows)
+    assert rows["folder"] == "deep/er/run"
+    assert calls[0]["layers"] == 3
+    assert jax.random.key_data(calls[0]["key"]).tolist() == jax.random.key_data(jax.random.key(4)).tolist()
+    assert isinstance(calls[0]["action"], GeometricAction)
+    assert calls[0]["float64"]
+    assert read_run("deep/er/run")["problem"]["source"] == {"kind": "gallery", "name": "banana", "parameters": {}}
+
+
+def test_pictures_come_with_it(solves, monkeypatch):
+    solves()
+    drawn = []
+    monkeypatch.setattr("genwgp.cli.solve.draw_all", lambda solution, folder: drawn.append((solution.result, folder)))
+    assert run("solve", "banana", "--layers", "2").exit_code == 0
+    assert drawn == [("converged", Path("runs/banana/pictures"))]
+
+
+def test_the_default_folder_is_the_first_free_one(solves):
+    solves()
+    for expected in ("banana", "banana-2", "banana-3"):
+        assert f"runs/{expected}\n" in run("solve", "banana", "--no-pictures", "--layers", "2").stdout
+        assert verify(f"runs/{expected}")
+
+
+def test_json_and_quiet(solves):
+    solves()
+    figures = json.loads(run("solve", "banana", "--json", "--quiet", "--no-pictures", "--layers", "2").stdout)
+    assert figures["folder"] == "runs/banana"
+    assert set(figures) >= {key for key, _, _ in ROWS}
+    silent = run("solve", "banana", "--quiet", "--no-pictures", "--layers", "2")
+    assert (silent.stdout, silent.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("result", "code"),
+    [("converged", 0), ("not_converged", 3), ("unbounded", 3), ("non_finite", 3), ("interrupted", 130)],
+)
+def test_exit_codes_tell_the_result_and_the_folder_is_written(solves, result, code):
+    solves(solvers.Result(result))
+    outcome = run("solve", "banana", "--layers", "2", "--no-pictures")
+    assert outcome.exit_code == code
+    assert read_run("runs/banana")["result"] == result
+    assert result in outcome.stdout
+
+
+def test_the_problem_from_a_file_with_its_settings(solves):
+    calls = solves()
+    assert run("solve", "mine.toml", "--no-pictures", "--set", "entropy.diffusion=0.5").exit_code == 0
+    assert calls[0]["layers"] == 2
+    assert calls[0]["problem"].energy.diffusion == 0.5
+    assert calls[0]["problem"].name == "mine"
+    assert read_run("runs/mine")["problem"]["source"]["overrides"] == {"entropy.diffusion": 0.5}
+    assert run("solve", "mine.toml", "--no-pictures", "--layers", "4").exit_code == 0
+    assert calls[1]["layers"] == 4
+
+
+def test_the_problem_from_a_function(solves):
+    calls = solves()
+    assert run("solve", "mine.py:make", "--no-pictures", "--set", "stiffness=4").exit_code == 0
+    assert calls[0]["problem"].energy.potential(jax.numpy.ones(2)) == 4.0
+    source = read_run("runs/mine")["problem"]["source"]
+    assert source == {"kind": "module", "path": "mine.py", "function": "make", "parameters": {"stiffness": 4}}
+    assert run("solve", "mine:make", "--no-pictures").exit_code == 0
+    assert read_run("runs/mine-2")["problem"]["source"]["path"] == "mine"
+
+
+def test_actions_methods_and_precision(solves):
+    calls = solves()
+    outcome = run("solve", "banana", "--no-pictures", "--action", "finite-horizon", "--horizon", "2.5", "--float32")
+    assert outcome.exit_code == 0
+    assert calls[0]["action"].T == 2.5
+    assert not calls[0]["float64"]
+    assert jax.numpy.zeros(()).dtype == "float64"
+    assert run("solve", "banana", "--no-pictures", "--method", "adam", "--set", "method.steps=7").exit_code == 0
+    assert calls[1]["method"].steps == 7
+    assert run("solve", "banana", "--no-pictures", "--method", "sweep").exit_code == 0
+    assert type(calls[2]["method"]) is solvers.CausalSweep
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["solve"], "PROBLEM"),
+        (["solve", "bananas"], "did you mean banana?"),
+        (["solve", ""], "a gallery name"),
+        (["solve", "nothing.toml"], "No such file"),
+        (["solve", "mine.py"], "mine.py:function"),
+        (["solve", "other.py:make"], "a Python file that exists"),
+        (["solve", "no_such_module_here:make"], "ModuleNotFoundError"),
+        (["solve", "mine.py:absent"], "a function of mine.py"),
+        (["solve", "mine.py:constant"], "a function of mine.py"),
+        (["solve", "mine.py:wrong"], "returned int"),
+        (["solve", "mine.py:broken"], "NameError: name 'undefined_name' is not defined (mine.py line"),
+        (["solve", "mine.py:make", "--set", "stifness=1"], "TypeError"),
+        (["solve", "mine.py:make", "--set", "stiffness=inf"], "energy.potential"),
+        (["solve", "banana", "--set", "width=1"], "banana.width"),
+        (["solve", "banana", "--set", "diffusion=-1"], "diffusion"),
+        (["solve", "banana", "--set", "diffusion"], "name=value"),
+        (["solve", "banana", "--set", "=1"], "name=value"),
+        (["solve", "mine.toml", "--set", "entropi.diffusion=1"], "did you mean entropy?"),
+        (["solve", "banana", "--layers", "0"], "--layers"),
+        (["solve", "banana", "--layers", "many"], "--layers"),
+        (["solve", "banana", "--seed", "-1"], "--seed"),
+        (["solve", "banana", "--action", "geometrical"], "--action"),
+        (["solve", "banana", "--method", "newton"], "--method"),
+        (["solve", "banana", "--horizon", "1"], "only with --action finite-horizon"),
+        (["solve", "banana", "--action", "finite-horizon"], "--horizon"),
+        (["solve", "banana", "--action", "finite-horizon", "--horizon", "nan"], "--horizon: got nan"),
+        (["solve", "banana", "--set", "method.steps=3"], "--method"),
+        (["solve", "banana", "--method", "adam", "--set", "method.stepps=3"], "steps"),
+        (["solve", "banana", "--method", "adam", "--set", "method.steps=0"], "Adam.steps"),
+        (["solve", "banana", "--bogus"], "--bogus"),
+        (["solve", "banana", "--out", "mine.toml"], "exists already"),
+        (["solve", "banana", "--out", "mine.toml/run"], "cannot be written"),
+        (["show", "nothing"], "no such run folder"),
+        (["show", "."], "no MANIFEST.json"),
+        (["sample", ".", "--node", "0"], "no MANIFEST.json"),
+        (["sample", "."], "one of --time"),
+        (["sample", ".", "--time", "1", "--equilibrium"], "--time, --equilibrium"),
+        (["sample", ".", "--node", "0", "-n", "0"], "-n"),
+        (["sample", ".", "--node", "0", "-o", "x.txt"], ".csv or .npz"),
+        (["sample", ".", "--node", "0", "-o", "mine.toml"], ".csv or .npz"),
+        (["report", "nothing"], "no such run folder"),
+        (["bogus"], "bogus"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_code_2(solves, arguments, hint):
+    calls = solves()
+    assert hint in complaint(*arguments)
+    assert calls == []
+    assert not Path("runs").exists()
+
+
+def test_a_file_with_mistakes_names_the_field(solves):
+    solves()
+    Path("bad.toml").write_text(TOML.replace("norm2(x)", "norm2(y)"))
+    assert "potential.expression: got y" in complaint("solve", "bad.toml")
+    Path("bad.toml").write_bytes(b"\xff\xfe")
+    assert "UTF-8" in complaint("solve", "bad.toml")
+
+
+@settings(max_examples=40)
+@given(st.text(max_size=20), st.lists(st.text(max_size=12), max_size=2))
+def test_any_problem_and_any_setting_end_in_one_line(problem, texts):
+    arguments = [part for text in texts for part in (f"--set={text}",)]
+    outcome = CliRunner().invoke(app, ["solve", *arguments, "--", problem])
+    assert outcome.exit_code == 2
+    assert outcome.stderr.rstrip("\n").count("\n") == 0
+
+
+def test_show_prints_what_was_saved(solves):
+    solves()
+    solved = run("solve", "banana", "--no-pictures", "--layers", "3")
+    shown = run("show", "runs/banana")
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith(solved.stdout.rstrip())
+    nodes = [line.split() for line in shown.stdout.splitlines() if re.match(r" +\d", line)]
+    assert [row[0] for row in nodes] == ["0", "1", "2", "3"]
+    assert nodes[-1][1] == "inf"
+    content = json.loads(run("show", "runs/banana", "--json").stdout)
+    assert content["curves"]["times"][-1] == {"$float": "inf"}
+    assert content["summary"]["layers"] == 3
+
+
+@pytest.fixture
+def stored(monkeypatch, workplace):
+    """A saved exact run; its problem was made in Python, by `make` of exact.py."""
+    from exact_path import ExactPath
+
+    monkeypatch.setattr("genwgp.path.WassersteinPath", ExactPath)
+    Path("exact.py").write_text("from exact_path import exact_problem as make\n")
+    solution = exact_solution(layers=3)
+    save(solution, "stored")
+    return solution
+
+
+PROBLEM = ("--problem", "exact.py:make")
+
+
+def test_sample_writes_csv(stored):
+    assert run("sample", "stored", "--time", "0.5", "-n", "500", "-o", "x.csv", *PROBLEM).exit_code == 0
+    table = np.genfromtxt("x.csv", delimiter=",", names=True)
+    assert table.dtype.names == ("x0", "x1", "log_density")
+    x = np.stack([table["x0"], table["x1"]], 1)
+    exact = stored.path.at(time=0.5)
+    np.testing.assert_allclose(exact.log_prob(x), table["log_density"], rtol=1e-12)
+    np.testing.assert_allclose(x.mean(0), exact.gaussian.mean, atol=0.15)
+
+
+def test_sample_writes_npz_with_weights(stored):
+    assert run("sample", "stored", "--equilibrium", "-n", "50", "-o", "deep/x.npz", *PROBLEM).exit_code == 0
+    with np.load("deep/x.npz") as data:
+        assert {name: data[name].shape for name in data} == {"x": (50, 2), "log_density": (50,), "weight": (50,)}
+        np.testing.assert_allclose(data["weight"].sum(), 1.0)
+
+
+def test_samples_follow_the_seed_and_go_to_stdout(stored):
+    arguments = ("sample", "stored", "--node", "1", "-n", "5", *PROBLEM)
+    first, same, other = (run(*arguments, "--seed", seed).stdout for seed in (1, 1, 2))
+    assert first == same != other
+    assert len(first.splitlines()) == 6
+
+
+def test_many_samples_come_in_batches(stored, monkeypatch):
+    monkeypatch.setattr("genwgp.cli.stored.BATCH", 8)
+    text = run("sample", "stored", "--arclength", "0.1", "-n", "20", *PROBLEM).stdout
+    x = np.genfromtxt(io.StringIO(text), delimiter=",", names=True)["x0"]
+    assert len(np.unique(x)) == 20
+
+
+def test_sample_never_overwrites_and_never_runs_unasked(stored):
+    Path("x.csv").write_text("mine")
+    assert "does not exist yet" in complaint("sample", "stored", "--node", "0", "-o", "x.csv", *PROBLEM)
+    assert Path("x.csv").read_text() == "mine"
+    assert "pass problem=" in complaint("sample", "stored", "--node", "0")
+    assert "not the one that was solved" in complaint("sample", "stored", "--node", "0", "--problem", "mine.py:make")
+
+
+def test_report_draws_again(stored):
+    outcome = run("report", "stored", "--out", "pictures", *PROBLEM)
+    assert outcome.exit_code == 0
+    assert sorted(map(Path, outcome.stdout.split())) == sorted(Path("pictures").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a=1", 1),
+        ("a=0.5", 0.5),
+        ("a=true", True),
+        ("a=[1, 2]", [1, 2]),
+        ("a=word", "word"),
+        ('a="1"', "1"),
+        ("a=1\nb=2", "1\nb=2"),
+    ],
+)
+def test_settings_are_read_as_toml_values(text, expected):
+    parsed = settings_of([text]).problem["a"]
+    assert parsed == expected
+    assert type(parsed) is type(expected)
+    assert settings_of([f"method.{text}"]).method == {"a": expected}
+
+
+def test_progress_is_plain_where_there_is_no_terminal():
+    stream = io.StringIO()
+    with Progress("demo", console=Console(file=stream, width=20)) as progress:
+        for _ in range(3):
+            progress(EVENT)
+    lines = stream.getvalue().splitlines()
+    assert lines == [f"demo: {describe(EVENT)}"] * 2  # the first at once, the last at the end
+    assert "\x1b" not in stream.getvalue()
+
+
+def test_progress_moves_in_a_terminal():
+    stream = io.StringIO()
+    with Progress("demo", console=Console(file=stream, force_terminal=True, width=150)) as progress:
+        progress(EVENT)
+        progress.live.refresh()  # pyright: ignore[reportOptionalMemberAccess]
+    assert "step 7  loss 0.25  action 0.125  F -1.02" in stream.getvalue()
+
+
+def test_progress_leaves_out_what_is_not_known():
+    text = describe(solvers.Event(1, np.nan, 0.5, np.nan, np.nan, np.nan, np.inf, ""))
+    assert text == "step 1  action 0.5"
+    assert [clock(s) for s in (0.4, 59.6, 3723)] == ["0:00", "1:00", "1:02:03"]
+
+
+def test_the_cache_follows_the_user(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert cache_folder() == tmp_path / "cache"
+    before = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path / "given"))
+    try:
+        use_compilation_cache()
+        assert jax.config.jax_compilation_cache_dir == str(tmp_path / "given")  # pyright: ignore[reportAttributeAccessIssue]
+        assert not (tmp_path / "cache").exists()
+    finally:
+        jax.config.update("jax_compilation_cache_dir", before)

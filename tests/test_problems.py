@@ -1,0 +1,165 @@
+"""The gallery: every problem builds, is what it says, and has the reference its figures come from."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genwgp as gw
+from genwgp.errors import InputError
+from genwgp.references import OrnsteinUhlenbeck, QuadratureReference
+
+NAMES = gw.problems.names()
+PROCESSES = ["ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture"]
+
+
+def exact(name, **parameters) -> OrnsteinUhlenbeck:
+    reference = gw.problems.get(name, **parameters).reference
+    assert isinstance(reference, OrnsteinUhlenbeck)
+    return reference
+
+
+def quadrature(name, **parameters) -> QuadratureReference:
+    reference = gw.problems.get(name, **parameters).reference
+    assert isinstance(reference, QuadratureReference)
+    return reference
+
+
+def test_names():
+    expected = {"ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture", "tilted-double-well", "gaussian-mixture", "banana"}
+    assert set(NAMES) == expected | {"double-well-1d"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_problem_is_described_and_builds_from_its_defaults(name):
+    summary, parameters, source = gw.problems.describe(name)
+    assert summary
+    assert "\n" not in summary
+    assert source
+    problem = gw.problems.get(name, **parameters)
+    assert problem.name == name
+    assert problem.energy.diffusion == parameters["diffusion"] == 1.0
+    reference = exact(name) if name in PROCESSES else quadrature(name)
+    assert np.isfinite(reference.log_normaliser)
+    assert reference.equilibrium_free_energy == -problem.energy.diffusion * reference.log_normaliser
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_start_lies_above_the_equilibrium(name):
+    problem = gw.problems.get(name, diffusion=0.8)
+    x = jnp.asarray(problem.initial.quasi_sample(0, 1024))
+    start = problem.energy.value(x, problem.initial.log_prob(x))
+    reference = problem.reference
+    assert reference is not None
+    assert reference.equilibrium_free_energy is not None
+    assert start > reference.equilibrium_free_energy + 0.1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float32(name):
+    with jax.enable_x64(False):
+        problem = gw.problems.get(name)
+        x = problem.initial.sample(jax.random.key(0), 4)
+        score = problem.initial.score(x)
+        assert x.dtype == score.dtype == problem.energy.gradient(x, score).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5])
+@pytest.mark.parametrize("name", PROCESSES)
+def test_processes_in_any_dimension_match_their_reference(name, dim):
+    problem = gw.problems.get(name, dim=dim, seed=3, diffusion=0.5)
+    reference = problem.reference
+    assert isinstance(reference, OrnsteinUhlenbeck)
+    assert problem.dim == dim
+    x = np.random.default_rng(0).normal(size=(4, dim))
+    np.testing.assert_allclose(reference.density(0.0).log_prob(x), problem.initial.log_prob(x), rtol=1e-8)
+    # The equilibrium's score is -grad V / D, so the chemical potential has no gradient there.
+    x = jnp.asarray(x)
+    np.testing.assert_allclose(problem.energy.gradient(x, reference.density(np.inf).score(x)), 0.0, atol=1e-12)
+
+
+def test_the_gaussian_process_does_not_commute_and_its_mean_moves():
+    reference = exact("ornstein-uhlenbeck", dim=3)
+    assert isinstance(reference.start, gw.Gaussian)
+    A, S = np.asarray(reference.A), np.asarray(reference.start.covariance)
+    assert np.abs(A @ S - S @ A).max() > 0.05
+    assert np.linalg.norm(reference.start.mean) > 0.5
+    assert np.linalg.norm(reference.start.mean - reference.b) > 0.5
+    np.testing.assert_allclose(np.linalg.eigvalsh(A), [0.5, 1.75, 3.0])
+
+
+def test_seeds_make_different_problems():
+    first, again, other = (np.asarray(exact("ornstein-uhlenbeck", seed=seed).A) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+
+
+@pytest.mark.parametrize("dim", [1, 3])
+def test_mixture_modes_are_three_different_lattice_points(dim):
+    start = exact("ornstein-uhlenbeck-mixture", dim=dim).start
+    assert isinstance(start, gw.Mixture)
+    means = np.asarray(start.means)
+    assert len(np.unique(means, axis=0)) == 3
+    assert set(means.ravel()) <= {-1.0, 0.0, 1.0}
+
+
+@pytest.mark.parametrize(("diffusion", "free_energy", "share"), [(1.0, -1.0201, 0.296), (0.5, -0.28928, 0.134)])
+def test_tilted_double_well_has_the_published_figures(diffusion, free_energy, share):
+    reference = quadrature("tilted-double-well", diffusion=diffusion)
+    assert reference.equilibrium_free_energy == pytest.approx(free_energy, abs=6e-5)
+    assert reference.mode_weight(lambda x: x[0] > 0) == pytest.approx(share, abs=6e-4)
+
+
+@pytest.mark.parametrize(("diffusion", "free_energy"), [(1.0, 3.4697), (0.5, 3.6847)])
+def test_tilted_double_well_starts_at_the_published_free_energy(diffusion, free_energy):
+    problem = gw.problems.get("tilted-double-well", diffusion=diffusion)
+    x = jnp.asarray(problem.initial.quasi_sample(0, 2**15))
+    value = problem.energy.value(x, problem.initial.log_prob(x))
+    assert float(value) == pytest.approx(free_energy, abs=1e-3)
+
+
+def test_gaussian_mixture_is_normalised_with_the_given_shares():
+    reference = quadrature("gaussian-mixture", separation=12.0)
+    assert reference.log_normaliser == pytest.approx(0.0, abs=1e-10)
+    shares = [reference.mode_weight(lambda x, i=i, j=j: (x[0] * i > 0) & (x[1] * j > 0)) for i, j in [(1, 1), (-1, 1)]]
+    np.testing.assert_allclose(shares, [0.4, 0.3], atol=1e-6)
+
+
+@pytest.mark.parametrize("diffusion", [1.0, 0.3])
+def test_banana_has_the_area_of_its_shear(diffusion):
+    reference = quadrature("banana", diffusion=diffusion)
+    assert reference.log_normaliser == pytest.approx(np.log(np.pi * diffusion), abs=1e-9)
+
+
+def test_double_well_barrier_is_in_units_of_the_diffusion():
+    potential = gw.problems.get("double-well-1d", barrier=3.0, tilt=0.0, diffusion=0.5).energy.potential
+    assert potential is not None
+    assert float(potential(jnp.zeros(1)) - potential(jnp.ones(1))) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("name", ["well", "", None, 3])
+def test_unknown_names_list_the_known(name):
+    for call in (gw.problems.get, gw.problems.describe):
+        with pytest.raises(InputError, match=r"^problem: got .*ornstein-uhlenbeck, .*banana"):
+            call(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "value"),
+    [
+        ("tilted-double-well", "temperature", 1.0),
+        ("tilted-double-well", "diffusion", -1.0),
+        ("banana", "diffusion", "warm"),
+        ("gaussian-mixture", "separation", 0.0),
+        ("double-well-1d", "tilt", float("nan")),
+        ("double-well-1d", "barrier", 0.0),
+        ("ornstein-uhlenbeck", "dim", 0),
+        ("ornstein-uhlenbeck", "dim", 2.5),
+        ("ornstein-uhlenbeck-mixture", "seed", -1),
+    ],
+)
+def test_parameters_refused(name, parameter, value):
+    with pytest.raises(InputError) as caught:
+        gw.problems.get(name, **{parameter: value})
+    assert caught.value.field == f"{name}.{parameter}"
+    assert "\n" not in str(caught.value)

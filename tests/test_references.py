@@ -1,0 +1,185 @@
+"""References: exact paths against the Fokker-Planck equation, quadrature against closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import genwgp as gw
+from genwgp.errors import InputError
+from genwgp.references import OrnsteinUhlenbeck, QuadratureReference
+
+
+def random_spd(rng, d, low, high):
+    basis, _ = np.linalg.qr(rng.normal(size=(d, d)))
+    return (basis * rng.uniform(low, high, d)) @ basis.T
+
+
+def random_process(rng, d, D, mixture):
+    A, b = random_spd(rng, d, 0.4, 3.0), rng.normal(size=d)
+    if not mixture:
+        return OrnsteinUhlenbeck(A, b, D, gw.Gaussian(rng.normal(size=d), random_spd(rng, d, 0.3, 2.0)))
+    covariances = np.stack([random_spd(rng, d, 0.3, 2.0) for _ in range(2)])
+    return OrnsteinUhlenbeck(A, b, D, gw.Mixture([0.3, 0.7], rng.normal(size=(2, d)), covariances))
+
+
+@jax.jit
+def fokker_planck_residual(process, t, x):
+    """d log rho/dt - [lap V + D lap log rho + grad log rho . (grad V + D grad log rho)], zero on the exact path."""
+
+    def log_density(t, x):
+        return process.density(t).log_prob(x)
+
+    def potential(x):
+        return 0.5 * (x - process.b) @ process.A @ (x - process.b)
+
+    rate = jax.grad(log_density, argnums=0)(t, x)
+    score, curvature = jax.grad(log_density, argnums=1)(t, x), jax.hessian(log_density, argnums=1)(t, x)
+    flux = jax.grad(potential)(x) + process.D * score
+    return rate - (jnp.trace(jax.hessian(potential)(x)) + process.D * jnp.trace(curvature) + score @ flux), rate
+
+
+@pytest.mark.parametrize("mixture", [False, True], ids=["gaussian", "mixture"])
+@pytest.mark.parametrize("d", [1, 2, 3])
+@given(seed=st.integers(0, 2**31), t=st.floats(0.01, 3.0), D=st.floats(0.2, 3.0))
+def test_the_exact_density_satisfies_its_fokker_planck_equation(d, mixture, seed, t, D):
+    rng = np.random.default_rng(seed)
+    process = random_process(rng, d, D, mixture)
+    residual, rate = fokker_planck_residual(process, jnp.asarray(t), jnp.asarray(rng.normal(size=d)))
+    assert abs(residual) < 1e-8 * (1 + abs(rate))
+
+
+@pytest.mark.parametrize("mixture", [False, True], ids=["gaussian", "mixture"])
+def test_it_starts_at_the_start_and_ends_at_the_equilibrium(mixture):
+    rng = np.random.default_rng(1)
+    process, x = random_process(rng, 3, 0.6, mixture), rng.normal(size=(7, 3))
+    np.testing.assert_allclose(process.density(0).log_prob(x), process.start.log_prob(x), rtol=1e-9)
+    centred = x - np.asarray(process.b)
+    gibbs = -0.5 * np.einsum("ni,ij,nj->n", centred, process.A, centred) / process.D - process.log_normaliser
+    np.testing.assert_allclose(process.density(np.inf).log_prob(x), gibbs, rtol=1e-9)
+    assert process.equilibrium_free_energy == pytest.approx(-0.6 * process.log_normaliser)
+
+
+def test_free_energy_decays_at_the_rate_of_the_dissipation_to_its_end():
+    process = random_process(np.random.default_rng(2), 3, 0.6, mixture=False)
+    slope, loss = jax.jit(jax.grad(lambda t: process.free_energy(t))), jax.jit(lambda t: process.dissipation(t))
+    for t in jnp.array([0.0, 0.3, 2.0]):
+        np.testing.assert_allclose(slope(t), -loss(t), rtol=1e-9)
+    assert float(process.free_energy(np.inf)) == pytest.approx(process.equilibrium_free_energy)
+    energy = gw.FreeEnergy(lambda x: 0.5 * (x - process.b) @ process.A @ (x - process.b), gw.Entropy(process.D))
+    rho = process.density(0.3)
+    x = jnp.asarray(rho.quasi_sample(0, 2**14))
+    assert float(energy.value(x, rho.log_prob(x))) == pytest.approx(float(process.free_energy(0.3)), rel=1e-3)
+    assert float(energy.dissipation(x, rho.score(x))) == pytest.approx(float(process.dissipation(0.3)), rel=5e-3)
+
+
+def test_a_mixture_has_no_closed_free_energy():
+    process = random_process(np.random.default_rng(2), 2, 1.0, mixture=True)
+    with pytest.raises(InputError, match=r"got a Mixture; allowed: a Gaussian"):
+        process.free_energy(0.5)
+
+
+@pytest.mark.parametrize("t", [-1.0, float("nan"), "1", [0.0, 1.0], None])
+def test_times_refused(t):
+    process = random_process(np.random.default_rng(0), 1, 1.0, mixture=False)
+    with pytest.raises(InputError, match=r"^t: got .*at least 0"):
+        process.density(t)
+
+
+@pytest.mark.parametrize(
+    ("field", "arguments"),
+    [
+        ("OrnsteinUhlenbeck.A", {"A": np.eye(3)}),
+        ("OrnsteinUhlenbeck.A", {"A": [[1.0, 0.0], [0.0, -1.0]]}),
+        ("OrnsteinUhlenbeck.b", {"b": [0.0]}),
+        ("OrnsteinUhlenbeck.D", {"D": 0.0}),
+        ("OrnsteinUhlenbeck.start", {"start": "N(0, I)"}),
+    ],
+)
+def test_process_refused(field, arguments):
+    usual = {"A": np.eye(2), "b": [0.0, 0.0], "D": 1.0, "start": gw.Gaussian([0.0, 0.0], 1.0)}
+    with pytest.raises(InputError) as caught:
+        OrnsteinUhlenbeck(**(usual | arguments))
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize(("scale", "centre"), [(1.0, 0.0), (1e-3, 0.4), (1.0, 25.0), (300.0, -1000.0)])
+def test_quadrature_of_a_gaussian_is_the_closed_form_wherever_it_lies(dim, scale, centre):
+    D = 0.7
+    reference = QuadratureReference(lambda x: 0.5 * jnp.sum(((x - centre) / scale) ** 2), D, dim)
+    assert reference.log_normaliser == pytest.approx(0.5 * dim * np.log(2 * np.pi * D * scale**2), abs=1e-9)
+    assert reference.equilibrium_free_energy == -D * reference.log_normaliser
+    np.testing.assert_allclose(reference.expectation(lambda x: x), np.full(dim, centre), atol=1e-9 * (1 + abs(centre)))
+    assert reference.mode_weight(lambda x: x[0] > centre) == pytest.approx(0.5, abs=3e-4)
+    assert reference.density(1.0) is None
+
+
+def test_quadrature_of_a_correlated_gaussian_and_its_log_density():
+    process = random_process(np.random.default_rng(3), 2, 0.4, mixture=False)
+    reference = QuadratureReference(
+        lambda x: 0.5 * (x - process.b) @ process.A @ (x - process.b), process.D, 2, box=[[-1.0, 3.0], [-2.0, 2.0]]
+    )
+    assert reference.log_normaliser == pytest.approx(process.log_normaliser, abs=1e-9)
+    x = np.random.default_rng(4).normal(size=(5, 2))
+    exact = process.density(np.inf)
+    np.testing.assert_allclose(reference.equilibrium_log_prob(x), exact.log_prob(x), rtol=1e-9)
+    np.testing.assert_allclose(reference.equilibrium_log_prob(x[0]), exact.log_prob(x[0]), rtol=1e-9)
+    with pytest.raises(InputError, match=r"^x: got shape \(3,\)"):
+        reference.equilibrium_log_prob(np.zeros(3))
+
+
+def test_quadrature_of_a_kink():
+    kink = QuadratureReference(lambda x: jnp.abs(x[0]), 1.0, 1)
+    assert kink.log_normaliser == pytest.approx(np.log(2), abs=1e-6)
+
+
+def test_quadrature_in_float32():
+    with jax.enable_x64(False):
+        reference = QuadratureReference(lambda x: 0.5 * jnp.sum(x**2), 1.0, 2)
+        assert reference.log_normaliser == pytest.approx(np.log(2 * np.pi), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("potential", "message"),
+    [
+        (lambda x: -jnp.sum(x**2), "grows in all directions"),
+        (lambda x: 0.0, "grows in all directions"),
+        (lambda x: jnp.log(x[0]), "got NaN"),
+        (lambda x: jnp.inf + x[0], "no finite value"),
+        (lambda x: jnp.where(x[0] < 0, jnp.inf, x[0] ** 2), "log Z still changing"),
+        (lambda x: x**2, r"got shape \(1,\) for one point"),
+        (lambda x: np.exp(np.asarray(x[0])), "cannot trace"),
+    ],
+)
+def test_quadrature_refuses_potentials(potential, message):
+    with pytest.raises(InputError, match=message) as caught:
+        QuadratureReference(potential, 1.0, 1).log_normaliser  # noqa: B018
+    assert caught.value.field == "QuadratureReference.potential"
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "arguments"),
+    [
+        ("potential", {"potential": 1.0}),
+        ("D", {"D": -1.0}),
+        ("dim", {"dim": 3}),
+        ("dim", {"dim": 0}),
+        ("dim", {"dim": 1.0}),
+        ("box", {"box": [0.0, 1.0]}),
+        ("box", {"box": [[1.0, 0.0]]}),
+    ],
+)
+def test_quadrature_refuses_arguments(field, arguments):
+    with pytest.raises(InputError) as caught:
+        QuadratureReference(**({"potential": lambda x: x[0] ** 2, "D": 1.0, "dim": 1} | arguments))
+    assert caught.value.field == f"QuadratureReference.{field}"
+
+
+def test_observables_must_be_written_with_jax():
+    reference = QuadratureReference(lambda x: x[0] ** 2, 1.0, 1)
+    with pytest.raises(InputError, match=r"^observable: got .*jax\.numpy"):
+        reference.mode_weight(lambda x: bool(x[0] > 0))
