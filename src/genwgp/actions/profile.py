@@ -69,9 +69,9 @@ class Nodes(eqx.Module):
     """
 
     theta: Float[Array, "K q"]
-    speed2: Float[Array, " K+1"]
-    force2: Float[Array, " K+1"]
-    power: Float[Array, " K+1"]
+    speed2: Float[Array, " nodes"]
+    force2: Float[Array, " nodes"]
+    power: Float[Array, " nodes"]
     entering: Float[Array, " K"]
     end: State
 

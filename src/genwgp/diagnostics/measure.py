@@ -19,6 +19,7 @@ from genwgp.path import Curves, WassersteinPath
 from genwgp.problem import Problem
 
 PARTICLES = 8192
+ARRIVED = 0.1  # nats from the equilibrium within which the last node stands for it, at infinite time
 SPENT = 0.99  # of the drop of F: up to there directions are judged (beyond, the force is small and mostly noise)
 
 
@@ -42,9 +43,9 @@ def measure(problem: Problem, layers: AbstractLayer, action: Any, seed: int, poi
     state = State(x, problem.initial.log_prob(x), problem.initial.score(x))
     durations = _durations(layers, action)
     profile, nodes = _walk(layers, problem.energy, state, points, durations)
-    profile, nodes = jax.tree.map(lambda a: np.asarray(a, dtype=np.float64), (profile, nodes))
-    clock = _clock(profile, nodes, endless=isinstance(action, GeometricAction))
     log_weight = _log_weights(problem.energy, nodes.end)
+    at_equilibrium = len(log_weight) > 0 and bool(_gap(log_weight) < ARRIVED)
+    clock = _clock(profile, nodes, endless=isinstance(action, GeometricAction) and at_equilibrium)
     path = WassersteinPath(layers, problem.initial, problem.energy, clock, _curves(profile, nodes, clock, log_weight))
     return Measurement(path, _figures(path, profile, action, log_weight))
 
@@ -52,6 +53,11 @@ def measure(problem: Problem, layers: AbstractLayer, action: Any, seed: int, poi
 @eqx.filter_jit
 def _walk(layers, energy, state, points: int, durations) -> tuple[Profile, Nodes]:
     return profile_and_nodes(layers, energy, state, points, durations)
+
+
+def _on_host(tree: Any) -> Any:
+    """The arrays of a tree as numpy float64."""
+    return jax.tree.map(lambda a: np.asarray(a, dtype=np.float64), tree)
 
 
 def _durations(layers: AbstractLayer, action: Any):
@@ -66,42 +72,44 @@ def _durations(layers: AbstractLayer, action: Any):
 
 def _clock(profile: Profile, nodes: Nodes, endless: bool) -> Clock:
     """Knots at the nodes and quadrature points."""
+    nodes, (speed2, force2, durations) = _on_host(nodes), _on_host((profile.speed2, profile.force2, profile.durations))
     position, arclength, force, time = [0.0], [0.0], [np.sqrt(nodes.force2[0])], [0.0]
-    for k, length in enumerate(np.asarray(profile.layer_lengths)):
+    for k, length in enumerate(_on_host(profile.layer_lengths)):
         theta, first = np.unique(nodes.theta[k], return_index=True)
         inside = (theta > 0) & (theta < 1)
         theta, first = theta[inside], first[inside]
         places = np.concatenate([[0.0], theta, [1.0]])
-        speed = np.sqrt(np.concatenate([[nodes.entering[k]], profile.speed2[k][first], [nodes.speed2[k + 1]]]))
+        speed = np.sqrt(np.concatenate([[nodes.entering[k]], speed2[k][first], [nodes.speed2[k + 1]]]))
         grown = PchipInterpolator(places, speed).antiderivative()(places)
         scale = length / grown[-1] if grown[-1] > 0 else 0.0
         position += list(k + places[1:])
         arclength += list(arclength[-1] + scale * grown[1:])
-        force += list(np.sqrt(np.append(profile.force2[k][first], nodes.force2[k + 1])))
-        if profile.durations is not None:
-            time += list(time[-1] + places[1:] * profile.durations[k])
-    linear = profile.durations is not None
+        force += list(np.sqrt(np.append(force2[k][first], nodes.force2[k + 1])))
+        if durations is not None:
+            time += list(time[-1] + places[1:] * durations[k])
+    linear = durations is not None
     clock_time = np.array(time) if linear else times_of(np.array(arclength), np.array(force))
     return Clock(np.array(position), clock_time, np.array(arclength), linear, endless)
 
 
 def _curves(profile: Profile, nodes: Nodes, clock: Clock, log_weight: np.ndarray) -> Curves:
     K = len(profile.weights)
+    nodes, durations = _on_host((nodes, profile.durations))
     at = lambda name: np.array([clock.value_at(name, k) for k in range(K + 1)])
     force, speed = np.sqrt(nodes.force2), np.sqrt(nodes.speed2)
     with np.errstate(divide="ignore", invalid="ignore"):
         cosine = nodes.power / (speed * force)
     physical = force
-    if profile.durations is not None:
-        physical = speed / np.concatenate([profile.durations[:1], profile.durations])
+    if durations is not None:
+        physical = speed / np.concatenate([durations[:1], durations])
     return Curves(
         times=at("time"),
         arclength=at("arclength"),
-        free_energy=np.asarray(profile.free_energy),
-        dissipation=np.asarray(nodes.force2),
+        free_energy=_on_host(profile.free_energy),
+        dissipation=nodes.force2,
         speed=physical,
         residual=np.sqrt(np.maximum(2 + 2 * np.nan_to_num(cosine), 0)),
-        layer_lengths=np.asarray(profile.layer_lengths, dtype=np.float64),
+        layer_lengths=_on_host(profile.layer_lengths),
         equilibrium=_equilibrium(log_weight),
     )
 
@@ -112,6 +120,11 @@ def _log_weights(energy: FreeEnergy, end: State) -> np.ndarray:
         return np.zeros(0)
     value = energy.per_particle(jnp.asarray(end.x, dtype=float), jnp.asarray(end.log_density, dtype=float))
     return -np.asarray(value, dtype=np.float64) / energy.diffusion
+
+
+def _gap(log_weight: np.ndarray) -> float:
+    """KL divergence to the equilibrium in nats: log mean exp(w) - mean w."""
+    return float(_equilibrium(log_weight)[0] - log_weight.mean())
 
 
 def _equilibrium(log_weight: np.ndarray) -> Float[np.ndarray, " 3"]:
@@ -125,7 +138,7 @@ def _equilibrium(log_weight: np.ndarray) -> Float[np.ndarray, " 3"]:
 
 
 def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -> dict[str, Any]:
-    F = np.asarray(profile.free_energy)
+    F = _on_host(profile.free_energy)
     drop = F[0] - F[-1]
     early = F[:-1] - F[-1] > (1 - SPENT) * abs(drop)
     spent = _dissipated(profile)
@@ -139,7 +152,7 @@ def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -
         "residual": float(path.residual[:-1][early].max()) if early.any() else float(path.residual[0]),
         "dissipation_error": float(np.max(np.abs(change + spent) / scale)),
         "rise": float(max(change.max(), 0) / max(abs(drop), 1e-300)),
-        "gap": float(path.curves.equilibrium[0] - log_weight.mean()) if len(log_weight) else float("nan"),
+        "gap": _gap(log_weight) if len(log_weight) else float("nan"),
         "effective_sample_size": float(path.curves.equilibrium[2]),
         "log_normaliser_error": float(path.curves.equilibrium[1]),
     }
@@ -147,7 +160,8 @@ def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -
 
 def _dissipated(profile: Profile) -> np.ndarray:
     """int ||grad mu||^2 dt over each layer, dt = duration d theta, or dl / ||grad mu|| where there is no clock."""
-    weights, force2 = np.asarray(profile.weights), np.asarray(profile.force2)
-    if profile.durations is not None:
-        return np.asarray(profile.durations) * (weights * force2).sum(1)
-    return (weights * np.sqrt(np.asarray(profile.speed2) * force2)).sum(1)
+    parts = (profile.weights, profile.speed2, profile.force2, profile.durations)
+    weights, speed2, force2, durations = _on_host(parts)
+    if durations is not None:
+        return durations * (weights * force2).sum(1)
+    return (weights * np.sqrt(speed2 * force2)).sum(1)

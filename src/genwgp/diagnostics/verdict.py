@@ -8,8 +8,11 @@ RESIDUAL = 0.3  # direction residual until 99 % of the drop of F is spent
 RISE = 1e-3  # of F in a layer, over the drop
 
 
-def verdict(figures: dict[str, Any], terminal: bool) -> str | None:
-    """None for a path that is right; else what is wrong and what to try. `terminal`: it should end in equilibrium."""
+def verdict(figures: dict[str, Any], terminal: bool, equal_lengths: bool = True) -> str | None:
+    """None for a path that is right; else what is wrong and what to try.
+
+    `terminal`: it should end in equilibrium. `equal_lengths`: its nodes should be equidistant in Wasserstein length.
+    """
     gap = figures["gap"]
     checks = [
         (terminal and not gap < GAP, f"F is {gap:.2g} D above the equilibrium (converged: {GAP} D)", "more particles"),
@@ -19,7 +22,7 @@ def verdict(figures: dict[str, Any], terminal: bool) -> str | None:
             "more particles, or smaller steps (CausalSweep(tolerance=0.02))",
         ),
         (
-            not figures["speed_spread"] < SPREAD,
+            equal_lengths and not figures["speed_spread"] < SPREAD,
             f"adjacent layers differ by {100 * figures['speed_spread']:.2g} % in length (converged: {SPREAD:.0%})",
             "more particles or steps",
         ),

@@ -147,6 +147,7 @@ def _versions() -> dict[str, str]:
 
 
 def _float_type(arrays: dict[str, np.ndarray]) -> str:
-    """The widest float type among the arrays."""
-    floats = [array.dtype for array in arrays.values() if array.dtype.kind == "f"]
+    """The widest float type among the arrays of the layers: clock and curves are always in float64."""
+    layers = [array for name, array in arrays.items() if not name.startswith(("clock.", "curves."))]
+    floats = [array.dtype for array in layers if array.dtype.kind == "f"]
     return str(max(floats, key=lambda dtype: dtype.itemsize)) if floats else "float32"

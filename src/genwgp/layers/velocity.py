@@ -14,13 +14,13 @@ def rates(field: Field, c: Float[Array, " p"], state: State) -> State:
     return State(v, -divergence, -source)
 
 
-def runge_kutta(derivative, y, start, stop, steps: Int[Array, ""]):
+def runge_kutta(derivative, y, start: Float[Array, ""], stop: Float[Array, ""], steps: Int[Array, ""]):
     """Classical fourth-order Runge-Kutta from `start` to `stop` in `steps` equal steps, y any pytree."""
-    ds = (stop - start) / steps
+    ds = (stop - start) / steps.astype(start.dtype)
     shift = lambda y, a, k: jax.tree.map(lambda v, w: v + a * w, y, k)
 
     def step(i, y):
-        s = start + i * ds
+        s = start + i.astype(start.dtype) * ds
         k1 = derivative(s, y)
         k2 = derivative(s + ds / 2, shift(y, ds / 2, k1))
         k3 = derivative(s + ds / 2, shift(y, ds / 2, k2))
@@ -82,7 +82,7 @@ class VelocityLayer(AbstractLayer):
         pick = lambda a: jax.lax.dynamic_index_in_dim(a, j, keepdims=False)
         field = jax.tree.map(pick, self.field)
         start, stop, h, n = pick(self.start), pick(self.stop), pick(self.duration), pick(self.substeps)
-        before = jnp.where(jnp.arange(self.duration.size) < j, self.duration, 0).sum()
+        before = jnp.where(jnp.arange(self.duration.size, dtype=j.dtype) < j, self.duration, 0).sum()
         return field, (lambda s: start + s * (stop - start)), h, n, before
 
     def _fraction(self, theta, h, before):
@@ -90,7 +90,8 @@ class VelocityLayer(AbstractLayer):
 
     def _index(self, theta):
         """The segment that theta lies in, at a joint the earlier one."""
-        return jnp.minimum((jnp.cumsum(self.duration) < theta * self.total).sum(), self.count - 1)
+        passed = jnp.cumsum(self.duration) < theta * self.total
+        return jnp.minimum(passed.sum(dtype=self.count.dtype), self.count - 1)
 
     def _flow(self, derivative, y, start, stop):
         """Carry y from theta = start to theta = stop, either way."""
@@ -99,11 +100,13 @@ class VelocityLayer(AbstractLayer):
         first, last = self._index(jnp.minimum(a, b)), self._index(jnp.maximum(a, b))
 
         def body(i, y):
-            field, c, h, n, before = self._segment(jnp.where(a <= b, first + i, last - i))
+            field, c, h, n, before = self._segment(
+                jnp.where(a <= b, first + i.astype(first.dtype), last - i.astype(first.dtype))
+            )
             enter, leave = self._fraction(a, h, before), self._fraction(b, h, before)
-            steps = jnp.maximum(1, jnp.ceil(n * jnp.abs(leave - enter))).astype(self.substeps.dtype)
+            steps = jnp.ceil(n.astype(dtype) * jnp.abs(leave - enter))
             scaled = lambda s, y: jax.tree.map(lambda k: h * k, derivative(field, c(s), y))
-            return runge_kutta(scaled, y, enter, leave, steps)
+            return runge_kutta(scaled, y, enter, leave, jnp.maximum(1, steps).astype(n.dtype))
 
         return jax.lax.fori_loop(0, jnp.where(a == b, 0, last - first + 1), body, y)
 

@@ -21,7 +21,7 @@ def _fold(layers: AbstractLayer, position, y, step, backwards: bool = False):
     def body(i, y):
         k = count - 1 - i if backwards else i
         layer = eqx.combine(jax.tree.map(lambda a: jax.lax.dynamic_index_in_dim(a, k, keepdims=False), arrays), static)
-        return step(layer, jnp.clip(position - k, 0, 1), y)
+        return step(layer, jnp.clip(position - k.astype(position.dtype), 0, 1), y)
 
     return jax.lax.fori_loop(0, count, body, y)
 

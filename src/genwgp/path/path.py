@@ -22,18 +22,18 @@ Numbers = Float[np.ndarray, "..."]
 
 
 class Curves(eqx.Module):
-    """What was measured along a path over held-out particles: (K + 1,) at the nodes, (K,) for layers, or a number.
+    """What was measured along a path over held-out particles: (nodes,) = (K + 1,), (K,) for layers, or a number.
 
     times, arclength, free_energy, dissipation, speed, residual: as `WassersteinPath` has them.
     equilibrium: (log Z, its standard error, effective sample size as a share of 1), NaN where there is none.
     """
 
-    times: Float[np.ndarray, " K+1"]
-    arclength: Float[np.ndarray, " K+1"]
-    free_energy: Float[np.ndarray, " K+1"]
-    dissipation: Float[np.ndarray, " K+1"]
-    speed: Float[np.ndarray, " K+1"]
-    residual: Float[np.ndarray, " K+1"]
+    times: Float[np.ndarray, " nodes"]
+    arclength: Float[np.ndarray, " nodes"]
+    free_energy: Float[np.ndarray, " nodes"]
+    dissipation: Float[np.ndarray, " nodes"]
+    speed: Float[np.ndarray, " nodes"]
+    residual: Float[np.ndarray, " nodes"]
     layer_lengths: Float[np.ndarray, " K"]
     equilibrium: Float[np.ndarray, " 3"]
 

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from genwgp.report import style
 from genwgp.report.sampling import Frame, equilibrium_shape, frames, grid, log_density, window
 
-SAMPLES = 4096
-LINE_POINTS, SIDE = 400, 120
+SAMPLES = 2048
+LINE_POINTS, SIDE = 400, 64  # 64^2 points are one batch of the path's
 TARGET = r"equilibrium $e^{-V/D} / Z$"
 MARGINALS = 4  # coordinates that are shown of a density in more than two dimensions
 BINS = 45

@@ -11,7 +11,6 @@ from genwgp.errors import RunFolderError
 from genwgp.report import style
 from genwgp.report.curves import free_energy_picture, layers_picture, residual_picture
 from genwgp.report.density import density_picture
-from genwgp.report.hero import hero_picture
 from genwgp.report.trajectories import trajectory_picture
 
 PICTURES: dict[str, Callable[[Any], Figure]] = {
@@ -24,15 +23,14 @@ PICTURES: dict[str, Callable[[Any], Figure]] = {
 
 
 def draw_all(solution: Any, folder: str | os.PathLike) -> list[Path]:
-    """Draw density, trajectories, free energy, layers and residual (in two dimensions a summary too) as PNG files.
+    """Draw density, trajectories, free energy, layers and residual as PNG files.
 
     The folder is made where it is missing; files of the same name are replaced. RunFolderError if it cannot be written.
     """
     target = Path(folder)
-    pictures = PICTURES | ({"summary": hero_picture} if solution.path.dim == 2 else {})
     try:
         target.mkdir(parents=True, exist_ok=True)
         with style.styled():
-            return [style.write(draw(solution.path), target / f"{name}.png") for name, draw in pictures.items()]
+            return [style.write(draw(solution.path), target / f"{name}.png") for name, draw in PICTURES.items()]
     except OSError as error:
         raise RunFolderError(f"{target}: pictures cannot be written ({error.strerror or error})") from None

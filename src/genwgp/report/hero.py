@@ -13,7 +13,7 @@ from genwgp.report.density import FEET, HEADING, densities, heat_map, tallness
 from genwgp.report.sampling import Frame, frames, window
 
 PANEL = 2.12  # inches
-DOTS, SAMPLES, SIDE = 150, 4096, 160
+DOTS, SAMPLES, SIDE = 150, 2048, 96
 
 
 def hero(solution: Any, file: str | Path) -> Path:

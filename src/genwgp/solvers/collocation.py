@@ -50,13 +50,14 @@ class Segment(NamedTuple):
 
 def advance_point(segment: Segment, state: State, start, stop) -> State:
     """One particle from s = start to s = stop, in its share of the segment's `substeps` integrator steps."""
-    steps = jnp.maximum(1, jnp.round(segment.substeps * (stop - start))).astype(segment.substeps.dtype)
+    start, stop = jnp.asarray(start), jnp.asarray(stop)
+    steps = jnp.round(segment.substeps.astype(start.dtype) * (stop - start))
 
     def derivative(s, state):
         change = rates(segment.field, segment.coefficients(s), state)
         return jax.tree.map(lambda k: segment.duration * k, change)
 
-    return runge_kutta(derivative, state, jnp.asarray(start), jnp.asarray(stop), steps)
+    return runge_kutta(derivative, state, start, stop, jnp.maximum(1, steps).astype(segment.substeps.dtype))
 
 
 @eqx.filter_jit
@@ -228,14 +229,13 @@ def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> Ex
 
 
 def solve_segment(
-    energy, segment: Segment, state: State, root_weight, penalty: Penalty, factors=12, reuse=6, floor=0.0
+    energy, segment: Segment, now: Stages, state: State, root_weight, penalty: Penalty, factors=12, reuse=6, floor=0.0
 ):
-    """Newton steps from the given coefficients: `factors` matrices at most, each used `reuse` times at most.
+    """Newton steps from a segment with its stages `now`: `factors` matrices at most, each used `reuse` times at most.
 
     A matrix is kept while it reduces the residual at least threefold; steps end when nothing is gained any more or the
-    residual is below `floor`. Returns the segment and the sizes on the way.
+    residual is below `floor`. Returns the segment, its stages and the sizes on the way.
     """
-    now = collocate(energy, segment, state, root_weight, penalty)
     history = [float(now.size)]
     for _ in range(factors):
         entered = history[-1]
@@ -253,7 +253,7 @@ def solve_segment(
                 break
         if history[-1] > 0.8 * entered:
             break
-    return segment, history
+    return segment, now, history
 
 
 def _line_search(energy, segment, state, root_weight, penalty, direction, now: Stages):

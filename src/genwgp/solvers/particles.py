@@ -106,7 +106,8 @@ def farthest_points(candidates: Float[np.ndarray, "n d"], count: int) -> Float[n
     return np.array(chosen)
 
 
-def spacing2(centres: Float[np.ndarray, "k d"], neighbours: int = 6) -> Float[np.ndarray, " k"]:
-    """Mean squared distance of each centre to its nearest neighbours."""
+def spacing2(centres: Float[np.ndarray, "k d"]) -> Float[np.ndarray, " k"]:
+    """Mean squared distance of each centre to its d (d + 1) nearest neighbours, which touch it in a dense packing."""
+    neighbours = centres.shape[1] * (centres.shape[1] + 1)
     distance2 = ((centres[:, None] - centres) ** 2).sum(-1)
     return np.sort(distance2, 1)[:, 1 : neighbours + 1].mean(1)

@@ -8,7 +8,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
 
 from genwgp.actions import FiniteHorizonAction, GeometricAction
 from genwgp.checks import integer
@@ -42,7 +41,7 @@ def solve(
     action: Action | None = None,
     *,
     layers: int = 12,
-    key: PRNGKeyArray | None = None,
+    key: Any = None,
     method: CausalSweep | Adam | None = None,
     progress: Progress | None = None,
     throw: bool = True,
@@ -70,7 +69,10 @@ def solve(
         path, figures = measure(problem, found.layers, action, seed + HELD_OUT)
     else:
         path, figures, found = _swept(problem, action, K, seed, method, tell)
-    result, message = _judged(found, figures, isinstance(action, GeometricAction))
+    terminal = isinstance(action, GeometricAction)
+    # Coupling layers for a horizon take equal times instead: F or equal speeds on top would pull the path away from it.
+    equal_lengths = terminal or isinstance(method, CausalSweep)
+    result, message = _judged(found, figures, terminal, equal_lengths)
     seconds = time.perf_counter() - began
     solution = Solution(
         path=path,
@@ -122,8 +124,6 @@ def _swept(problem: Problem, action: Action, K: int, seed: int, method: CausalSw
         # A problem in float64 stays the same object, so that compiled code is found again.
         exact = problem if default == jnp.float64 else jax.tree.map(_as_float64, problem)
         outcome = sweep(exact, method, seed, horizon, _reporter(tell, method, horizon))
-        if not outcome.segments:
-            raise NotConvergedError(f"nothing was found: {outcome.message}", None)
         found = _Found(
             assemble(outcome.segments, outcome.speeds, K),
             _RESULTS.get(outcome.status),
@@ -163,7 +163,7 @@ def _reporter(tell: Progress, method: CausalSweep, horizon: float) -> Callable[[
             share = figures.time / horizon
         else:
             share = np.log(first.gap / figures.gap) / np.log(first.gap / method.gap) if figures.gap > 0 else 1.0
-        left = figures.seconds * (1 / share - 1) if share > 0 else np.inf
+        left = figures.seconds * max(1 / share - 1, 0) if share > 0 else np.inf
         message = f"t {figures.time:.4g}  s {figures.arclength:.4g}"
         tell(
             Event(
@@ -201,12 +201,12 @@ def _trained(problem: Problem, action: Action, K: int, key: Any, method: Adam, t
     return _Found(trained.layers, results.get(trained.status), messages[trained.status], trained.log, {"steps": steps})
 
 
-def _judged(found: _Found, figures: dict[str, Any], terminal: bool) -> tuple[Result, str]:
+def _judged(found: _Found, figures: dict[str, Any], terminal: bool, equal_lengths: bool) -> tuple[Result, str]:
     if found.result is not None:
         return found.result, found.message
     if not np.isfinite(figures["action"]) or not np.isfinite(figures["energy_drop"]):
         return Result.NON_FINITE, "the action is not finite on held-out particles"
-    wrong = verdict(figures, terminal)
+    wrong = verdict(figures, terminal, equal_lengths)
     return (Result.CONVERGED, found.message) if wrong is None else (Result.NOT_CONVERGED, wrong)
 
 

@@ -32,7 +32,9 @@ EXACTER = 0.1  # times the tolerance, while the structured terms alone carry the
 STRUCTURED = 0.02  # relative residual up to which the few structured features do without bumps
 REFUSED = 4  # steps halved before they do not do any more (what is not linear may only need a smaller step)
 TRIES = 14  # step sizes tried for one segment
-ENOUGH = 0.05  # gap in nats below which a sweep that makes no more progress ends
+ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
+FITTED = 0.02  # residual over ||grad mu|| that a segment must reach, or what the features left before it
+LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
 TRIMS = 3  # times that outliers are left out of a fit
 OUTLIER = 1000  # squared residual over its upper decile from which a particle is one
 STALL = 6  # segments without progress
@@ -56,12 +58,12 @@ class CausalSweep:
     train: int = 3072
     test: int = 8192
     tolerance: float = 0.05
-    gap: float = 2e-5
+    gap: float = 2e-4
     segments: int = 150
 
     def __post_init__(self):
         for name in ("pool", "train", "test"):
-            integer(f"CausalSweep.{name}", getattr(self, name), least=64)
+            integer(f"CausalSweep.{name}", getattr(self, name), least=LEAST)
         integer("CausalSweep.segments", self.segments)
         for name in ("tolerance", "gap"):
             positive_number(f"CausalSweep.{name}", getattr(self, name))
@@ -146,6 +148,8 @@ def sweep(
         status, message = "interrupted", f"interrupted at time {run.time:.4g}"
     except Failure as failure:
         status, message = failure.args
+    if not run.segments:
+        run.stand_still()
     return Outcome(run.segments, run.speeds, run.figures, status, message)
 
 
@@ -236,34 +240,23 @@ class _Run:
         steps = int(np.clip(np.ceil(self.finer * h * stiff), 2, SUBSTEPS))
         segment = segment._replace(substeps=jnp.asarray(steps))
         penalty = col.Penalty(jnp.asarray(ridge * diagonal), base)
-        start = self._better_start(segment, choice, root, penalty)
+        segment, now = self._better_start(segment, choice, root, penalty)
         force = float(jnp.linalg.norm(self.energy.gradient(choice.state.x, choice.state.score) * root[:, None]))
         floor = SOLVED * force if self.features.rich else 1e-7 * force
-        segment, history = col.solve_segment(self.energy, start, choice.state, root, penalty, floor=floor)
-        for _ in range(TRIMS):
-            kept = self._without_outliers(segment, choice, root, penalty)
-            if history[-1] <= floor or kept is None:
+        for trim in range(TRIMS + 1):
+            segment, now, history = col.solve_segment(
+                self.energy, segment, now, choice.state, root, penalty, floor=floor
+            )
+            e2 = np.nan_to_num(np.asarray((now.residuals**2).sum((0, 2))), nan=np.inf)
+            # Far out on the ridge between two modes, where the start has no mass, a few particles would spoil the fit.
+            outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
+            if history[-1] <= floor or not outlier.any() or trim == TRIMS:
                 break
-            root = kept
-            segment, history = col.solve_segment(self.energy, segment, choice.state, root, penalty, floor=floor)
-        solved = history[-1] < np.sqrt(2) * max(0.1 * force, 1.5 * left)
-        return segment, solved, self._most(segment, choice, root, penalty) / max(force, 1e-300)
-
-    def _most(self, segment: Segment, choice: Choice, root, penalty) -> float:
-        """The residual of all but the worst hundredth of the particles."""
-        r = col.collocate(self.energy, segment, choice.state, root, penalty).residuals
-        e2 = np.sort(np.nan_to_num(np.asarray((r**2).sum((0, 2))), nan=np.inf))
-        return float(np.sqrt(0.5 * e2[: int(0.99 * len(e2))].sum()))
-
-    def _without_outliers(self, segment: Segment, choice: Choice, root, penalty):
-        """The roots of the weights with zeros for outliers; None where there are none.
-
-        Far out on the ridge between two modes, where the start has no mass, a few particles would spoil the fit.
-        """
-        r = col.collocate(self.energy, segment, choice.state, root, penalty).residuals
-        e2 = np.nan_to_num(np.asarray((r**2).sum((0, 2))), nan=np.inf)
-        bad = e2 > OUTLIER * np.quantile(e2, 0.9)
-        return jnp.where(bad, 0.0, root) if bad.any() else None
+            root = jnp.where(outlier, 0.0, root)
+            now = col.collocate(self.energy, segment, choice.state, root, penalty)
+        # The residual of all but the worst hundredth of the particles.
+        rest = float(np.sqrt(0.5 * np.sort(e2)[: int(0.99 * len(e2))].sum()))
+        return segment, rest < max(FITTED * force, 1.5 * left), rest / max(force, 1e-300)
 
     def _explicit(self, field: Field, base, choice: Choice, hold: Choice):
         """Coefficients of grad phi = -grad mu as it stands, what is left of it, the ridge and what it multiplies."""
@@ -282,13 +275,12 @@ class _Run:
             )
         return c, min(left, float(fit.before)), ridge, diagonal
 
-    def _better_start(self, segment: Segment, choice: Choice, root, penalty) -> Segment:
+    def _better_start(self, segment: Segment, choice: Choice, root, penalty) -> tuple[Segment, col.Stages]:
         """Where Newton starts: the explicit velocity, or rest where that is too fast for a step of this size."""
-        if not self.features.linear:
-            return segment
         rest = segment._replace(first=0 * segment.first, second=0 * segment.second)
-        sizes = [float(col.collocate(self.energy, s, choice.state, root, penalty).size) for s in (segment, rest)]
-        return segment if sizes[0] < sizes[1] else rest
+        trials = [segment, rest] if self.features.linear else [segment]
+        pairs = [(trial, col.collocate(self.energy, trial, choice.state, root, penalty)) for trial in trials]
+        return min(pairs, key=lambda pair: float(pair[1].size))
 
     def _probe(self, segment: Segment) -> tuple[float, list[State], np.ndarray]:
         """How much a smaller step would gain, the test particles at s = 0, 1/3, 2/3, 1 and the speeds there.
@@ -334,6 +326,13 @@ class _Run:
                 seconds=time.perf_counter() - self.began,
             )
         )
+
+    def stand_still(self) -> None:
+        """A path that stays at the start, for a sweep that ended before its first segment."""
+        field = self._field()
+        c, h = jnp.zeros(field.size), jnp.asarray(1e-9 * self.step)
+        self.segments.append(Segment(field, c, c, h, jnp.asarray(1)))
+        self.speeds.append(np.zeros(4))
 
     def ended(self) -> tuple[str, str] | None:
         """Status and message when there is nothing left to do."""

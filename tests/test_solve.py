@@ -1,0 +1,208 @@
+"""`solve` and the path it returns, against the exact Ornstein-Uhlenbeck path; what is saved and read back."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genwgp as gw
+from genwgp.clock import Clock, logarithmic_mean, times_of
+from genwgp.errors import InputError, NotConvergedError
+
+SMALL = gw.CausalSweep(pool=2048, train=1024, test=2048)
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return gw.problems.get("ornstein-uhlenbeck")
+
+
+@pytest.fixture(scope="module")
+def events():
+    return []
+
+
+@pytest.fixture(scope="module")
+def solution(problem, events):
+    return gw.solve(problem, gw.GeometricAction(), layers=5, key=KEY, method=SMALL, progress=events.append)
+
+
+def test_the_run_says_that_it_converged(solution, events):
+    assert solution.result == gw.Result.CONVERGED
+    figures = solution.diagnostics
+    assert 0 <= figures["action"] < 1e-4 * figures["energy_drop"]
+    assert abs(figures["action"] - figures["action_second_form"]) < 2e-3 * figures["energy_drop"]
+    assert figures["speed_spread"] < 0.01
+    assert figures["residual"] < 0.01
+    assert figures["dissipation_error"] < 0.01
+    assert figures["rise"] == 0
+    assert len(events) == solution.stats["segments"] == len(solution.log["time"])
+    assert all(np.isfinite(event.free_energy) for event in events)
+    assert solution.settings["layers"] == 5
+
+
+@pytest.mark.parametrize("time", [0.25, 1.0, 4.0])
+def test_densities_along_the_path_are_exact(problem, solution, time):
+    rho, exact = solution.path.at(time=time), problem.reference.density(time)
+    x = rho.sample(jax.random.key(1), 500)
+    np.testing.assert_allclose(rho.log_prob(x), exact.log_prob(x), atol=2e-3)
+    np.testing.assert_allclose(rho.score(x), exact.score(x), atol=5e-3)
+    assert rho.time == pytest.approx(time)
+    one = x[0]
+    assert rho.log_prob(one) == pytest.approx(float(rho.log_prob(x)[0]), abs=1e-9)
+
+
+def test_the_score_is_the_gradient_of_the_log_density(solution):
+    rho, h = solution.path.at(arclength=0.4 * float(solution.path.arclength[-1])), 1e-5
+    x = rho.sample(jax.random.key(2), 8)
+    for i in range(2):
+        step = h * jnp.eye(2)[i]
+        difference = (rho.log_prob(x + step) - rho.log_prob(x - step)) / (2 * h)
+        np.testing.assert_allclose(rho.score(x)[:, i], difference, rtol=1e-5, atol=1e-6)
+
+
+def test_curves_along_the_path(problem, solution):
+    path = solution.path
+    assert path.times[0] == path.arclength[0] == 0
+    assert path.times[-1] == np.inf
+    assert np.all(np.diff(path.free_energy) < 0)
+    for k in range(1, 5):
+        t = path.times[k]
+        assert path.free_energy[k] == pytest.approx(float(problem.reference.free_energy(t)), abs=2e-3)
+        assert path.dissipation[k] == pytest.approx(float(problem.reference.dissipation(t)), rel=5e-3)
+        assert path.speed[k] == pytest.approx(np.sqrt(path.dissipation[k]), rel=1e-2)
+    np.testing.assert_allclose(path.layer_lengths, path.arclength[-1] / 5, rtol=0.01)
+
+
+def test_particles_follow_the_samples(solution):
+    path = solution.path
+    x0 = path.initial.sample(jax.random.key(3), 100)
+    np.testing.assert_array_equal(path.transport(x0, node=0), x0)
+    np.testing.assert_allclose(
+        path.transport(x0, time=0.7), path.at(time=0.7).sample(jax.random.key(3), 100), atol=1e-12
+    )
+    nodes = path.transport(x0, node=2), path.transport(x0, time=float(path.times[2]))
+    np.testing.assert_allclose(*nodes, atol=1e-6)
+
+
+def test_the_equilibrium_knows_its_normaliser(problem, solution):
+    end = solution.path.equilibrium
+    assert end.log_normaliser == pytest.approx(problem.reference.log_normaliser, abs=1e-3)
+    assert end.effective_sample_size > 0.999
+    assert solution.path.at(time=1e9).position == 5
+    weights = end.weights(end.sample(jax.random.key(4), 64))
+    np.testing.assert_allclose(weights.sum(), 1.0)
+    np.testing.assert_allclose(weights, 1 / 64, rtol=0.05)
+
+
+def test_saved_paths_come_back_with_the_same_numbers(problem, solution, tmp_path):
+    gw.save(solution, tmp_path / "run")
+    again = gw.load(tmp_path / "run", problem)
+    x = solution.path.initial.sample(jax.random.key(5), 16)
+    for place in ({"time": 0.3}, {"node": 5}, {"arclength": 1.0}):
+        np.testing.assert_array_equal(again.path.transport(x, **place), solution.path.transport(x, **place))
+        rho, same = solution.path.at(**place), again.path.at(**place)
+        np.testing.assert_array_equal(same.log_prob(x), rho.log_prob(x))
+        assert (same.time, same.arclength) == (rho.time, rho.arclength)
+    assert again.path.equilibrium.log_normaliser == solution.path.equilibrium.log_normaliser
+    assert again.settings == solution.settings
+    assert again.diagnostics == solution.diagnostics
+
+
+def test_a_finite_horizon_is_the_same_path(problem, solution):
+    short = gw.solve(problem, gw.FiniteHorizonAction(0.5), layers=3, key=KEY, method=SMALL)
+    assert short.path.times[-1] == pytest.approx(0.5)
+    assert short.diagnostics["action"] < 1e-4
+    assert abs(short.diagnostics["action"] - short.diagnostics["action_second_form"]) < 5e-3
+    x = solution.path.initial.sample(jax.random.key(6), 50)
+    np.testing.assert_allclose(short.path.transport(x, node=3), solution.path.transport(x, time=0.5), atol=5e-3)
+    with pytest.raises(InputError, match=r"time: got 0\.6"):
+        short.path.at(time=0.6)
+
+
+def test_single_precision_gives_the_same_path(solution):
+    with jax.enable_x64(False):
+        problem = gw.problems.get("ornstein-uhlenbeck")
+        single = gw.solve(problem, layers=5, key=jax.random.key(0), method=SMALL)
+        rho = single.path.at(time=0.5)
+        x = rho.sample(jax.random.key(1), 64)
+        assert x.dtype == rho.log_prob(x).dtype == jnp.float32
+        log_prob = np.asarray(rho.log_prob(x))
+    np.testing.assert_allclose(log_prob, solution.path.at(time=0.5).log_prob(np.asarray(x)), atol=2e-3)
+    np.testing.assert_allclose(single.path.free_energy, solution.path.free_energy, atol=1e-3)
+
+
+def test_coupling_layers_are_judged_too(problem):
+    few = gw.Adam(steps=20, particles=64, width=4, couplings=1, points=1)
+    with pytest.raises(NotConvergedError, match="above the equilibrium") as caught:
+        gw.solve(problem, layers=2, key=KEY, method=few)
+    rough = caught.value.solution
+    assert rough.result == gw.Result.NOT_CONVERGED
+    assert len(rough.log["loss"]) == rough.stats["steps"] == 20
+    assert np.all(np.diff(rough.path.times) > 0)
+    assert gw.solve(problem, layers=2, key=KEY, method=few, throw=False).result == gw.Result.NOT_CONVERGED
+
+
+def test_interruption_gives_the_path_so_far(problem):
+    def stop(event):
+        if event.step == 3:
+            raise KeyboardInterrupt
+
+    cut = gw.solve(problem, layers=2, key=KEY, method=SMALL, progress=stop, throw=False)
+    assert cut.result == gw.Result.INTERRUPTED
+    assert cut.stats["segments"] == 3
+    assert np.isfinite(cut.path.times[-1])
+    assert np.all(np.isfinite(cut.path.free_energy))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"problem": 3}, "problem: got 3"),
+        ({"action": "geometric"}, "action: got geometric"),
+        ({"layers": 0}, "layers: got 0"),
+        ({"layers": 2.0}, "layers: got 2.0"),
+        ({"key": 5}, "key: got 5"),
+        ({"method": "adam"}, "method: got adam"),
+        ({"progress": 1}, "progress: got 1"),
+    ],
+)
+def test_wrong_arguments_are_named(problem, arguments, message):
+    arguments = {"problem": problem, **arguments}
+    with pytest.raises(InputError, match=message):
+        gw.solve(**arguments)
+
+
+def test_without_potential_there_is_no_equilibrium():
+    heat = gw.Problem(gw.FreeEnergy(internal=gw.Entropy(1.0)), gw.Gaussian([0.0], 1.0))
+    with pytest.raises(InputError, match=r"energy\.potential.*FiniteHorizonAction"):
+        gw.solve(heat)
+    path = gw.solve(heat, gw.FiniteHorizonAction(1.5), layers=2, method=SMALL).path
+    x = jnp.linspace(-4, 4, 9)[:, None]
+    np.testing.assert_allclose(path.at(time=1.5).log_prob(x), gw.Gaussian([0.0], 4.0).log_prob(x), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [{}, {"time": 1.0, "node": 1}, {"time": -1.0}, {"time": np.nan}, {"node": 6}, {"node": 1.5}, {"arclength": 99.0}],
+)
+def test_places_outside_of_the_path_are_errors(solution, place):
+    with pytest.raises(InputError):
+        solution.path.at(**place)
+
+
+def test_times_are_exact_where_the_force_falls_linearly():
+    """||grad mu|| = 2 (1 - l): dl/dt = 2 (1 - l), so t = -log(1 - l) / 2."""
+    length = np.array([0.0, 0.5, 0.9, 0.99])
+    np.testing.assert_allclose(times_of(length, 2 * (1 - length)), -0.5 * np.log1p(-length), rtol=1e-12)
+    np.testing.assert_allclose(
+        logarithmic_mean(np.array([2.0, 1.0, 0.0]), np.array([2.0, np.e, 1.0])), [2, np.e - 1, 0]
+    )
+
+
+def test_the_clock_goes_both_ways():
+    clock = Clock(np.array([0.0, 1.0, 2.0]), np.array([0.0, 0.1, 3.0]), np.array([0.0, 1.0, 2.5]), True, False)
+    for name, value in (("time", 2.0), ("arclength", 0.4)):
+        assert clock.value_at(name, clock.position_of(name, value)) == pytest.approx(value, abs=0.03)
+    assert clock.value_at("time", 1.5) == pytest.approx(1.55)

@@ -1,0 +1,168 @@
+"""The causal sweep: collocation, assembly, the way it ends."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genwgp as gw
+from genwgp.errors import InputError
+from genwgp.initial import Gaussian, Mixture
+from genwgp.layers import fields
+from genwgp.solvers import sweep as sweeping
+from genwgp.solvers.assembly import assemble
+from genwgp.solvers.particles import Pool, farthest_points, initial_state
+from genwgp.solvers.sweep import CausalSweep, sweep
+
+SMALL = CausalSweep(pool=2048, train=1024, test=2048)
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return jnp.asarray(RNG.normal(size=shape))
+
+
+def potential(x):
+    return jnp.sum(x**4) / 4 - x[0] * x[-1]
+
+
+TERMS = {
+    "quadratic": fields.Quadratic(normal(3)),
+    "bumps": fields.Bumps(normal(5, 3), jnp.abs(normal(5)) + 0.5),
+    "ridges": fields.Ridges(normal(5, 3), normal(5)),
+    "potential": fields.ModulatedPotential(
+        fields.Opaque(potential), jnp.asarray(0.3), jnp.asarray(2.0), fields.Bumps(normal(0, 3), normal(0))
+    ),
+    "modulated": fields.ModulatedPotential(
+        fields.Opaque(potential), jnp.asarray(0.3), jnp.asarray(2.0), fields.Bumps(normal(4, 3), jnp.ones(4))
+    ),
+    "mixture": fields.LogMixture(jnp.asarray(-1.3), normal(2), normal(2, 3), normal(2, 3, 3)),
+}
+
+
+@pytest.mark.parametrize("term", TERMS.values(), ids=TERMS)
+def test_closed_forms_of_a_term_are_its_derivatives(term):
+    c, x, u = 0.3 * normal(term.size), normal(3), normal(3)
+    for found, expected in zip(term.rates(c, x, u), fields.AbstractTerm.rates(term, c, x, u), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
+    h, change = 1e-6, normal(term.size)
+    ahead, behind = (term.rates(c + s * h * change, x, u)[::2] for s in (1, -1))
+    for columns, plus, minus in zip(term.tangent(c, x, u), ahead, behind, strict=True):
+        np.testing.assert_allclose(columns @ change, (plus - minus) / (2 * h), rtol=1e-6, atol=1e-7)
+
+
+@pytest.fixture(scope="module")
+def solved():
+    """Ornstein-Uhlenbeck: the structured terms carry it exactly."""
+    problem = gw.problems.get("ornstein-uhlenbeck")
+    seen = []
+    return problem, sweep(problem, SMALL, 0, on_segment=seen.append), seen
+
+
+def test_the_sweep_follows_the_exact_free_energy(solved):
+    problem, outcome, seen = solved
+    assert outcome.status == "done"
+    assert len(seen) == len(outcome.segments) == len(outcome.speeds)
+    x = problem.initial.quasi_sample(2, SMALL.test)
+    state = initial_state(problem.initial, x)
+    noise = float(problem.energy.value(state.x, state.log_density) - problem.reference.free_energy(0.0))
+    for figures in seen:
+        # The same particles all along: their error at the start is an upper bound of that later on.
+        assert abs(figures.free_energy - float(problem.reference.free_energy(figures.time))) < 2 * abs(noise) + 2e-3
+    assert seen[-1].gap < SMALL.gap
+    assert all(figures.residual < 0.02 for figures in seen if figures.force > 0.1)
+
+
+@pytest.mark.parametrize("K", [1, 5, 40])
+def test_layers_of_equal_length_hold_all_segments(solved, K):
+    _, outcome, _ = solved
+    layers = assemble(outcome.segments, outcome.speeds, K)
+    assert layers.duration.shape[0] == K
+    total = sum(float(segment.duration) for segment in outcome.segments)
+    np.testing.assert_allclose(layers.duration.sum(), total, rtol=1e-12)
+    assert np.all(np.asarray(layers.count) >= 1)
+
+
+def test_the_path_does_not_depend_on_the_number_of_layers(solved):
+    problem, outcome, _ = solved
+    x = problem.initial.sample(jax.random.key(3), 20)
+    ends = []
+    for K in (2, 7):
+        layers = assemble(outcome.segments, outcome.speeds, K)
+        y = x
+        for k in range(K):
+            layer = jax.tree.map(lambda a, k=k: a[k], layers)
+            y = jax.vmap(lambda x, layer=layer: layer.forward(x, 1.0)[0])(y)
+        ends.append(y)
+    np.testing.assert_allclose(ends[0], ends[1], atol=1e-5)
+
+
+def test_a_horizon_is_met_exactly():
+    problem = gw.problems.get("ornstein-uhlenbeck")
+    outcome = sweep(problem, SMALL, 0, horizon=0.37)
+    assert outcome.status == "done"
+    assert outcome.figures[-1].time == pytest.approx(0.37, rel=1e-12)
+
+
+def test_a_flow_without_equilibrium_is_unbounded():
+    energy = gw.FreeEnergy(lambda x: -0.5 * jnp.sum(x**2), gw.Entropy(1.0))
+    outcome = sweep(gw.Problem(energy, Gaussian([1.0, 0.0], 0.1)), SMALL, 0)
+    assert outcome.status == "unbounded"
+    assert "no equilibrium in sight" in outcome.message
+
+
+def test_interruption_keeps_what_was_found():
+    def stop(_):
+        raise KeyboardInterrupt
+
+    outcome = sweep(gw.problems.get("ornstein-uhlenbeck"), SMALL, 0, on_segment=stop)
+    assert outcome.status == "interrupted"
+    assert len(outcome.segments) == 1
+
+
+def test_the_same_seed_gives_the_same_segments(solved):
+    problem, outcome, _ = solved
+    once = CausalSweep(pool=2048, train=1024, test=2048, segments=1)
+    again, other = (sweep(problem, once, seed).segments[0].first for seed in (0, 1))
+    np.testing.assert_array_equal(again, outcome.segments[0].first)
+    assert not np.array_equal(again, other)
+
+
+def test_the_gap_is_the_kullback_leibler_divergence():
+    """Between N(m, 1) and N(0, 1) it is m^2 / 2."""
+    energy = gw.FreeEnergy(lambda x: 0.5 * jnp.sum(x**2), gw.Entropy(1.0))
+    density = Gaussian([0.5], 1.0)
+    state = initial_state(density, density.quasi_sample(0, 2**14))
+    assert sweeping.energy_gap(energy, state) == pytest.approx(0.125, abs=2e-3)
+
+
+def test_training_particles_are_weighted_to_the_density():
+    density = Mixture([0.3, 0.7], [[-1.0, 0.0], [1.0, 0.5]], 0.2)
+    pool = Pool.create(density, 4096, 0)
+    choice = pool.choose(1024, np.random.default_rng(0))
+    np.testing.assert_allclose(choice.weight.sum(), 1.0)
+    centre = np.asarray(choice.weight) @ np.asarray(choice.state.x)
+    assert np.linalg.norm(centre - np.asarray(density.mean)) < 0.3
+    np.testing.assert_allclose(choice.state.log_density, density.log_prob(choice.state.x), rtol=1e-12)
+
+
+def test_farthest_points_are_spread():
+    x = RNG.uniform(size=(400, 2))
+    chosen = farthest_points(x, 16)
+    gaps = np.linalg.norm(chosen[:, None] - chosen, axis=-1) + np.eye(16)
+    assert gaps.min() > 0.15  # 16 random ones would have a pair within 0.05
+
+
+@pytest.mark.parametrize(
+    ("settings", "field"),
+    [
+        ({"train": 10}, "train"),
+        ({"tolerance": 0.0}, "tolerance"),
+        ({"gap": np.nan}, "gap"),
+        ({"segments": 0}, "segments"),
+    ]
+    + [({"pool": 1024, "train": 2048}, "train")],
+)
+def test_settings_are_checked(settings, field):
+    with pytest.raises(InputError, match=f"CausalSweep.{field}"):
+        CausalSweep(**settings)
