@@ -1,5 +1,7 @@
 """`solve` and the path it returns, against the exact Ornstein-Uhlenbeck path; what is saved and read back."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -100,7 +102,8 @@ def test_saved_paths_come_back_with_the_same_numbers(problem, solution, tmp_path
     gw.save(solution, tmp_path / "run")
     again = gw.load(tmp_path / "run", problem)
     x = solution.path.initial.sample(jax.random.key(5), 16)
-    for place in ({"time": 0.3}, {"node": 5}, {"arclength": 1.0}):
+    places: list[dict[str, Any]] = [{"time": 0.3}, {"node": 5}, {"arclength": 1.0}]
+    for place in places:
         np.testing.assert_array_equal(again.path.transport(x, **place), solution.path.transport(x, **place))
         rho, same = solution.path.at(**place), again.path.at(**place)
         np.testing.assert_array_equal(same.log_prob(x), rho.log_prob(x))

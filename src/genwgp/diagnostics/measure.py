@@ -106,7 +106,7 @@ def _curves(profile: Profile, nodes: Nodes, clock: Clock, log_weight: np.ndarray
         times=at("time"),
         arclength=at("arclength"),
         free_energy=_on_host(profile.free_energy),
-        dissipation=nodes.force2,
+        dissipation=np.asarray(nodes.force2),
         speed=physical,
         residual=np.sqrt(np.maximum(2 + 2 * np.nan_to_num(cosine), 0)),
         layer_lengths=_on_host(profile.layer_lengths),
