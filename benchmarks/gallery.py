@@ -14,7 +14,6 @@ from typing import Any
 import jax
 import numpy as np
 
-jax.config.update("jax_enable_x64", True)
 import genwgp as gw
 from genwgp.references import OrnsteinUhlenbeck
 
@@ -128,6 +127,7 @@ include compilation.
 
 
 def main() -> None:
+    jax.config.update("jax_enable_x64", True)
     chosen = sys.argv[1:]
     rows = []
     for name, parameters in CASES:
