@@ -23,23 +23,18 @@ from genwgp.layers.fields import Field
 from genwgp.problem import Problem
 from genwgp.solvers import collocation as col
 from genwgp.solvers.collocation import FIRST, Segment
-from genwgp.solvers.features import Features, at_rest, carried
+from genwgp.solvers.features import Features
+from genwgp.solvers.fitting import fit_segment
 from genwgp.solvers.particles import Choice, Pool, initial_state
 
 PROBE = 2 / 3  # where between the collocation points the residual is looked at
-RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
 EXACTER = 0.1  # times the tolerance, while the structured terms alone carry the flow: there a step costs little
 STRUCTURED = 0.02  # relative residual up to which the few structured features do without bumps
 REFUSED = 4  # steps halved before they do not do any more (what is not linear may only need a smaller step)
 TRIES = 14  # step sizes tried for one segment
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
-FITTED = 0.02  # residual over ||grad mu|| that a segment must reach, or what the features left before it
 LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
-TRIMS = 3  # times that outliers are left out of a fit
-OUTLIER = 1000  # squared residual over its upper decile from which a particle is one
 STALL = 6  # segments without progress
-SUBSTEPS = 48  # Runge-Kutta steps in a segment, at most
-SOLVED = 2e-5  # residual over ||grad mu|| below which Newton's method may stop
 RISE = 1e-4  # of the drop of F so far: by how much F may rise in a segment, where it is spent and noise is left
 FAR = 1e3  # thermal lengths after which a flow without equilibrium in sight is called unbounded
 
@@ -190,22 +185,23 @@ class _Run:
         choice = self._choose(self.settings.train)
         hold = self._choose(self.settings.train)
         field = self._field()
-        probe, refused, self.finer = np.inf, 0, 1.0
+        probe, refused, finer = np.inf, 0, 1.0
         for _ in range(TRIES):
-            segment, solved, relative = self._attempt(choice, hold, field, h)
-            if not self.features.rich and relative > STRUCTURED:
+            last = self.segments[-1] if self.segments else None
+            fit = fit_segment(self.energy, self.features, last, field, choice, hold, h, finer)
+            if not self.features.rich and fit.relative > STRUCTURED:
                 refused, h = refused + 1, 0.5 * h
                 if refused == REFUSED or self.features.linear:
                     self.features.rich, h = True, 2.0**refused * h
                     field = self._field()
                 continue
-            probe, states, speeds = self._probe(segment)
+            probe, states, speeds = self._probe(fit.segment)
             tol = self.settings.tolerance * (1 if self.features.rich else EXACTER)
             if self._rises(states[-1]):
-                self.finer, h = 4 * self.finer, 0.5 * h  # outliers on which the integrator was not stable
+                finer, h = 4 * finer, 0.5 * h  # outliers on which the integrator was not stable
                 continue
-            if solved and probe < 2 * tol:
-                self._accept(segment, states, speeds, probe)
+            if fit.solved and probe < 2 * tol:
+                self._accept(fit.segment, states, speeds, probe)
                 self.step = h * float(np.clip(0.9 * np.sqrt(tol / max(probe, 1e-12)), 0.3, 2.5))
                 return
             h *= float(np.clip(0.8 * np.sqrt(tol / max(probe, 1e-12)), 0.2, 0.5))
@@ -223,64 +219,6 @@ class _Run:
     def _field(self) -> Field:
         candidates = np.asarray(self._choose(min(4096, self.settings.pool // 2)).state.x)
         return self.features.place(candidates, self.rng)
-
-    def _attempt(self, choice: Choice, hold: Choice, field: Field, h: float) -> tuple[Segment, bool, float]:
-        """A segment of duration h, whether it is solved as far as the features allow, and its relative residual."""
-        root = jnp.sqrt(choice.weight)
-        last = self.segments[-1] if self.segments else None
-        base = at_rest(field) if last is None else carried(field, last.field, last.second)
-        c, left, ridge, diagonal = self._explicit(field, base, choice, hold)
-        segment = Segment(field, c, c, jnp.asarray(h), jnp.asarray(1))
-        if last is not None and not self.features.linear:
-            # Newton's method on a mixture needs a start inside its ridges: structured terms go on as they moved.
-            slope = carried(field, last.field, (last.second - last.first) / ((1 - FIRST) * last.duration))
-            segment = segment._replace(first=c + FIRST * h * slope, second=c + h * slope)
-        stiff = float(np.quantile(np.asarray(col.stiffness(segment, choice.state)), 0.999))
-        # Runge-Kutta is accurate while h |grad v| stays below 1 in each of its steps, and stable up to 2.8.
-        steps = int(np.clip(np.ceil(self.finer * h * stiff), 2, SUBSTEPS))
-        segment = segment._replace(substeps=jnp.asarray(steps))
-        penalty = col.Penalty(jnp.asarray(ridge * diagonal), base)
-        segment, now = self._better_start(segment, choice, root, penalty)
-        force = float(jnp.linalg.norm(self.energy.gradient(choice.state.x, choice.state.score) * root[:, None]))
-        floor = SOLVED * force if self.features.rich else 1e-7 * force
-        for trim in range(TRIMS + 1):
-            segment, now, history = col.solve_segment(
-                self.energy, segment, now, choice.state, root, penalty, floor=floor
-            )
-            e2 = np.nan_to_num(np.asarray((now.residuals**2).sum((0, 2))), nan=np.inf)
-            # Far out on the ridge between two modes, where the start has no mass, a few particles would spoil the fit.
-            outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
-            if history[-1] <= floor or not outlier.any() or trim == TRIMS:
-                break
-            root = jnp.where(outlier, 0.0, root)
-            now = col.collocate(self.energy, segment, choice.state, root, penalty)
-        # The residual of all but the worst hundredth of the particles.
-        rest = float(np.sqrt(0.5 * np.sort(e2)[: int(0.99 * len(e2))].sum()))
-        return segment, rest < max(FITTED * force, 1.5 * left), rest / max(force, 1e-300)
-
-    def _explicit(self, field: Field, base, choice: Choice, hold: Choice):
-        """Coefficients of grad phi = -grad mu as it stands, what is left of it, the ridge and what it multiplies."""
-        train, held = (choice.state, jnp.sqrt(choice.weight)), (hold.state, jnp.sqrt(hold.weight))
-        c, left, ridge, diagonal = base, np.inf, RIDGES[0], jnp.zeros(field.size)
-        for _ in range(1 if self.features.linear else 3):
-            fit = col.explicit_fit(self.energy, field, c, train, held, RIDGES)
-            best = _smallest_good(fit.held_out, 1e-6 * float(fit.before))
-            if not float(fit.error[best]) < min(float(fit.before), left):
-                break
-            c, left, ridge, diagonal = (
-                jnp.asarray(fit.coefficients[best]),
-                float(fit.error[best]),
-                RIDGES[best],
-                fit.diagonal,
-            )
-        return c, min(left, float(fit.before)), ridge, diagonal
-
-    def _better_start(self, segment: Segment, choice: Choice, root, penalty) -> tuple[Segment, col.Stages]:
-        """Where Newton starts: the explicit velocity, or rest where that is too fast for a step of this size."""
-        rest = segment._replace(first=0 * segment.first, second=0 * segment.second)
-        trials = [segment, rest] if self.features.linear else [segment]
-        pairs = [(trial, col.collocate(self.energy, trial, choice.state, root, penalty)) for trial in trials]
-        return min(pairs, key=lambda pair: float(pair[1].size))
 
     def _probe(self, segment: Segment) -> tuple[float, list[State], np.ndarray]:
         """How much a smaller step would gain, the test particles at s = 0, 1/3, 2/3, 1 and the speeds there.
@@ -351,12 +289,6 @@ class _Run:
         if now.gap < ENOUGH and len(gaps) > STALL and min(gaps[-STALL:]) > 0.8 * min(gaps[:-STALL]):
             return "stalled", f"F - F* stays at {now.gap:.1e} D: below that the features resolve no more"
         return None
-
-
-def _smallest_good(errors: np.ndarray, negligible: float) -> int:
-    """The first of the errors that is not above the least one by more than 2 %, or negligible."""
-    errors = np.where(np.isfinite(errors), errors, np.inf)
-    return int(np.argmax(errors <= max(1.02 * errors.min(), negligible)))
 
 
 __all__ = ["CausalSweep", "Figures", "Outcome", "energy_gap", "sweep"]

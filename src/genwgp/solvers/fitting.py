@@ -1,0 +1,126 @@
+"""How one segment of the sweep is fitted: its start, its ridge, Newton steps, outliers."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from genwgp.energies import FreeEnergy
+from genwgp.layers.fields import Field
+from genwgp.solvers import collocation as col
+from genwgp.solvers.collocation import FIRST, Segment
+from genwgp.solvers.features import Features, at_rest, carried
+from genwgp.solvers.particles import Choice
+
+RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
+FITTED = 0.02  # residual over ||grad mu|| that a segment must reach, or what the features left before it
+SOLVED, EXACT = 2e-5, 1e-7  # residual over ||grad mu|| where Newton's method may stop, with many features and with few
+TRIMS = 3  # times that outliers are left out of a fit
+OUTLIER = 1000  # squared residual over its upper decile from which a particle is one
+SUBSTEPS = 48  # Runge-Kutta steps in a segment, at most
+
+
+class Fit(NamedTuple):
+    """A segment, whether it is solved as far as the features allow, and its residual over ||grad mu||.
+
+    The residual is that of all but the worst hundredth of the particles.
+    """
+
+    segment: Segment
+    solved: bool
+    relative: float
+
+
+class _Explicit(NamedTuple):
+    """Coefficients of grad phi = -grad mu as it stands, what is left of it, the penalty that held-out data chose."""
+
+    coefficients: Float[Array, " p"]
+    left: float
+    penalty: col.Penalty
+
+
+def fit_segment(
+    energy: FreeEnergy,
+    features: Features,
+    last: Segment | None,
+    field: Field,
+    choice: Choice,
+    hold: Choice,
+    h: float,
+    finer: float,
+) -> Fit:
+    """Solve the collocation equations on the particles of `choice` for a segment of duration h after `last`.
+
+    `hold`: particles that choose the ridge. `finer`: multiplies the number of integrator steps.
+    """
+    root = jnp.sqrt(choice.weight)
+    base = at_rest(field) if last is None else carried(field, last.field, last.second)
+    explicit = _explicit(energy, features, field, base, choice, hold)
+    segment = _predicted(features, last, field, explicit.coefficients, h)
+    stiff = float(np.quantile(np.asarray(col.stiffness(segment, choice.state)), 0.999))
+    # Runge-Kutta is accurate while h |grad v| stays below 1 in each of its steps, and stable up to 2.8.
+    steps = int(np.clip(np.nan_to_num(np.ceil(finer * h * stiff), nan=SUBSTEPS), 2, SUBSTEPS))
+    segment = segment._replace(substeps=jnp.asarray(steps))
+    segment, now = _better_start(energy, features, segment, choice, root, explicit.penalty)
+    force = float(jnp.linalg.norm(energy.gradient(choice.state.x, choice.state.score) * root[:, None]))
+    floor = (SOLVED if features.rich else EXACT) * force
+    segment, e2 = _solved(energy, segment, now, choice, root, explicit.penalty, floor)
+    rest = float(np.sqrt(0.5 * np.sort(e2)[: int(0.99 * len(e2))].sum()))
+    return Fit(segment, rest < max(FITTED * force, 1.5 * explicit.left), rest / max(force, 1e-300))
+
+
+def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, penalty, floor: float):
+    """Newton steps, again without outliers where there are any; the segment and the squared residuals (n,).
+
+    Far out on the ridge between two modes, where the start has no mass, a few particles would spoil the fit.
+    """
+    for trim in range(TRIMS + 1):
+        segment, now, history = col.solve_segment(energy, segment, now, choice.state, root, penalty, floor=floor)
+        e2 = np.nan_to_num(np.asarray((now.residuals**2).sum((0, 2))), nan=np.inf)
+        outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
+        if history[-1] <= floor or not outlier.any() or trim == TRIMS:
+            return segment, e2
+        root = jnp.where(outlier, 0.0, root)
+        now = col.collocate(energy, segment, choice.state, root, penalty)
+    raise AssertionError("unreachable: the last trim returns")
+
+
+def _explicit(energy, features: Features, field: Field, base, choice: Choice, hold: Choice) -> _Explicit:
+    train, held = (choice.state, jnp.sqrt(choice.weight)), (hold.state, jnp.sqrt(hold.weight))
+    c, left, weight = base, np.inf, np.zeros(field.size)
+    for _ in range(1 if features.linear else 3):
+        fit = col.explicit_fit(energy, field, c, train, held, RIDGES)
+        best = _smallest_good(fit.held_out, 1e-6 * fit.before)
+        error = min(float(fit.error[best]), np.inf)
+        if not error < min(fit.before, left):
+            left = min(left, fit.before)
+            break
+        c, left, weight = jnp.asarray(fit.coefficients[best]), error, RIDGES[best] * fit.diagonal
+    return _Explicit(c, left, col.Penalty(jnp.asarray(weight), base))
+
+
+def _predicted(features: Features, last: Segment | None, field: Field, c, h: float) -> Segment:
+    """The segment before Newton's method: the explicit velocity all along it.
+
+    On a mixture Newton's method needs a start inside its ridges: structured terms go on as they moved.
+    """
+    segment = Segment(field, c, c, jnp.asarray(h), jnp.asarray(1))
+    if last is None or features.linear:
+        return segment
+    slope = carried(field, last.field, (last.second - last.first) / ((1 - FIRST) * last.duration))
+    return segment._replace(first=c + FIRST * h * slope, second=c + h * slope)
+
+
+def _better_start(energy, features: Features, segment: Segment, choice: Choice, root, penalty):
+    """Where Newton starts, with its stages: as predicted, or rest where that is too fast for a step of this size."""
+    rest = segment._replace(first=0 * segment.first, second=0 * segment.second)
+    trials = [segment, rest] if features.linear else [segment]
+    pairs = [(trial, col.collocate(energy, trial, choice.state, root, penalty)) for trial in trials]
+    return min(pairs, key=lambda pair: float(pair[1].size))
+
+
+def _smallest_good(errors: np.ndarray, negligible: float) -> int:
+    """The first of the errors that is not above the least one by more than 2 %, or negligible."""
+    errors = np.where(np.isfinite(errors), errors, np.inf)
+    return int(np.argmax(errors <= max(1.02 * errors.min(), negligible)))
