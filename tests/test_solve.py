@@ -209,3 +209,21 @@ def test_the_clock_goes_both_ways():
     for name, value in (("time", 2.0), ("arclength", 0.4)):
         assert clock.value_at(name, clock.position_of(name, value)) == pytest.approx(value, abs=0.03)
     assert clock.value_at("time", 1.5) == pytest.approx(1.55)
+
+
+def test_a_start_in_equilibrium_has_nothing_to_do():
+    energy = gw.FreeEnergy(lambda x: 0.5 * jnp.sum(x**2), gw.Entropy(1.0))
+    still = gw.solve(gw.Problem(energy, gw.Gaussian([0.0, 0.0], 1.0)), layers=3, method=SMALL)
+    assert still.result == gw.Result.CONVERGED
+    assert still.path.equilibrium.log_normaliser == pytest.approx(np.log(2 * np.pi))
+    np.testing.assert_allclose(still.path.arclength, 0.0, atol=1e-6)
+
+
+def test_interruption_before_the_first_segment_still_gives_a_path(problem, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("genwgp.solvers.sweep._Run.advance", stop)
+    cut = gw.solve(problem, layers=2, key=KEY, method=SMALL, throw=False)
+    assert cut.result == gw.Result.INTERRUPTED
+    np.testing.assert_allclose(cut.path.free_energy, cut.path.free_energy[0], rtol=1e-6)

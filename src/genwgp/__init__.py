@@ -9,6 +9,9 @@ from genwgp.actions import FiniteHorizonAction as FiniteHorizonAction
 from genwgp.actions import GeometricAction as GeometricAction
 from genwgp.energies import Entropy as Entropy
 from genwgp.energies import FreeEnergy as FreeEnergy
+from genwgp.errors import GenwgpError as GenwgpError
+from genwgp.errors import InputError as InputError
+from genwgp.errors import NotConvergedError as NotConvergedError
 from genwgp.initial import Gaussian as Gaussian
 from genwgp.initial import Mixture as Mixture
 from genwgp.path import WassersteinPath as WassersteinPath
@@ -33,8 +36,11 @@ __all__ = [
     "FiniteHorizonAction",
     "FreeEnergy",
     "Gaussian",
+    "GenwgpError",
     "GeometricAction",
+    "InputError",
     "Mixture",
+    "NotConvergedError",
     "Problem",
     "Result",
     "Solution",

@@ -1,7 +1,9 @@
 """What the command line sets up around a computation: precision and the cache of compiled code."""
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,19 @@ def precision(float64: bool) -> Iterator[None]:
     """float64 (or float32) inside the block; the setting of the process stays as it is."""
     with jax.enable_x64(float64):
         yield
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the block ends, where it can (in the main thread): what was computed is not lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def use_compilation_cache() -> None:

@@ -10,7 +10,7 @@ import jax
 
 from genwgp import solvers
 from genwgp.actions import FiniteHorizonAction, GeometricAction
-from genwgp.cli.environment import precision, use_compilation_cache
+from genwgp.cli.environment import precision, uninterrupted, use_compilation_cache
 from genwgp.cli.given import Given, Settings, problem_of, settings_of
 from genwgp.cli.group import INTERRUPTED, NOT_CONVERGED, OK
 from genwgp.cli.progress import Progress
@@ -47,7 +47,8 @@ def run_solve(options: Options) -> int:
         arguments = _arguments(chosen, settings)
         folder = check_new_folder(options.out or _free_folder(given.problem.name))
         solution = _solve(given, chosen, arguments, options.quiet)
-        save(solution, folder, source=given.source)
+        with uninterrupted():
+            save(solution, folder, source=given.source)
         _print(solution, folder, options)
         if options.pictures and solution.result != solvers.Result.NON_FINITE:
             draw_all(solution, folder / "pictures")

@@ -22,6 +22,7 @@ from genwgp.io import load, read_curves, read_run
 from genwgp.io.folder import CURVES
 from genwgp.io.plain import decode, encode
 from genwgp.report import draw_all
+from genwgp.solvers import Result
 
 BATCH = 16_384  # samples at a time, to bound the memory
 NODE_COLUMNS = {
@@ -55,6 +56,8 @@ def sample_run(folder: str, place: dict[str, Any], n: int, output: str | None, s
     if output is not None and Path(output).exists():
         raise InputError("--output", output, "a file that does not exist yet")
     with _loaded(folder, problem) as solution:
+        if solution.result != Result.CONVERGED:
+            print(f"genwgp: note: {folder} is {solution.result}: {solution.message}", file=sys.stderr)
         rho = _density(solution.path, place)
         x, log_density = _samples(rho, n, seed)
         table = {**{f"x{i}": x[:, i] for i in range(x.shape[1])}, "log_density": log_density}

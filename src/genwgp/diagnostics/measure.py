@@ -134,7 +134,7 @@ def _equilibrium(log_weight: np.ndarray) -> Float[np.ndarray, " 3"]:
     top = log_weight.max()
     w = np.exp(log_weight - top)
     share = w.sum() ** 2 / (w**2).sum() / len(w)
-    return np.array([top + np.log(w.mean()), np.sqrt((1 / share - 1) / len(w)), share])
+    return np.array([top + np.log(w.mean()), np.sqrt(max(1 / share - 1, 0) / len(w)), share])
 
 
 def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 GAP = 5e-3  # nats between the last node and the equilibrium
 SPREAD = 0.05  # between the lengths of adjacent layers
 RESIDUAL = 0.3  # direction residual until 99 % of the drop of F is spent
+NOTHING = 1e-9  # a drop of F, and a gap in nats, that are rounding
 RISE = 1e-3  # of F in a layer, over the drop
 
 
@@ -14,6 +15,8 @@ def verdict(figures: dict[str, Any], terminal: bool, equal_lengths: bool = True)
     `terminal`: it should end in equilibrium. `equal_lengths`: its nodes should be equidistant in Wasserstein length.
     """
     gap = figures["gap"]
+    if terminal and abs(figures["energy_drop"]) < NOTHING and gap < NOTHING:
+        return None  # the start is the equilibrium: there is nothing to go down, and no direction to judge
     checks = [
         (terminal and not gap < GAP, f"F is {gap:.2g} D above the equilibrium (converged: {GAP} D)", "more particles"),
         (

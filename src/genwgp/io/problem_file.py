@@ -187,7 +187,9 @@ def _renamed(error: InputError, field: str) -> InputError:
 
 def _as_input_error(error: pydantic.ValidationError) -> InputError:
     """The first thing that pydantic found, in one line."""
-    first = error.errors(include_url=False, include_context=False)[0]
+    errors = error.errors(include_url=False, include_context=False)
+    # A misspelt field also leaves its own name missing: the misspelling is what the user wants to know.
+    first = next((entry for entry in errors if entry["type"] == "extra_forbidden"), errors[0])
     location = [str(part) for part in first["loc"] if part not in ("float", "list[float]")]
     more = f" ({error.error_count() - 1} more errors)" if error.error_count() > 1 else ""
     field = ".".join(location)

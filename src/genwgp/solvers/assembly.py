@@ -40,7 +40,11 @@ def _cuts(segments: list[Segment], speeds: list[np.ndarray], K: int) -> np.ndarr
         powers = np.arange(1, 5)
         integral = (s[:, None] ** powers / powers) @ (CUBIC @ values)
         cells.append(float(segment.duration) * np.diff(integral))
-    length = np.concatenate([[0.0], np.cumsum(np.maximum(np.concatenate(cells), 1e-300))])
+    length = np.concatenate([[0.0], np.cumsum(np.concatenate(cells))])
+    if not length[-1] > 0:  # a path that stands still has no arclength to divide: its time is
+        return np.linspace(0.0, float(len(segments)), K + 1)
+    # A piece that stands still gets a length that only keeps the order.
+    length = length + length[-1] * 1e-12 * np.arange(len(length))
     position = np.arange(len(length)) / 8
     inner = PchipInterpolator(length, position)(np.linspace(0, length[-1], K + 1)[1:-1])
     return np.concatenate([[0.0], inner, [float(len(segments))]])

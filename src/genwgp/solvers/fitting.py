@@ -22,14 +22,10 @@ SUBSTEPS = 48  # Runge-Kutta steps in a segment, at most
 
 
 class Fit(NamedTuple):
-    """A segment, whether it is solved as far as the features allow, and its residual over ||grad mu||.
-
-    The residual is that of all but the worst hundredth of the particles.
-    """
+    """A segment, and whether it is solved as far as the features allow (for all but a hundredth of the particles)."""
 
     segment: Segment
     solved: bool
-    relative: float
 
 
 class _Explicit(NamedTuple):
@@ -67,7 +63,7 @@ def fit_segment(
     floor = (SOLVED if features.rich else EXACT) * force
     segment, e2 = _solved(energy, segment, now, choice, root, explicit.penalty, floor)
     rest = float(np.sqrt(0.5 * np.sort(e2)[: int(0.99 * len(e2))].sum()))
-    return Fit(segment, rest < max(FITTED * force, 1.5 * explicit.left), rest / max(force, 1e-300))
+    return Fit(segment, rest <= max(FITTED * force, 1.5 * explicit.left))
 
 
 def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, penalty, floor: float):

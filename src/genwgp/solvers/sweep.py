@@ -29,13 +29,14 @@ from genwgp.solvers.particles import Choice, Pool, initial_state
 
 PROBE = 2 / 3  # where between the collocation points the residual is looked at
 EXACTER = 0.1  # times the tolerance, while the structured terms alone carry the flow: there a step costs little
-STRUCTURED = 0.02  # relative residual up to which the few structured features do without bumps
+STRUCTURED = 0.01  # residual over ||grad mu|| up to which the few structured features do without bumps
+LOST = 10.0  # residual over ||grad mu|| from which a particle is not trained on any more
 REFUSED = 4  # steps halved before they do not do any more (what is not linear may only need a smaller step)
 TRIES = 14  # step sizes tried for one segment
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
 LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
 STALL = 6  # segments without progress
-RISE = 1e-4  # of the drop of F so far: by how much F may rise in a segment, where it is spent and noise is left
+RISE = 3e-3  # of the drop of F so far: by how much F may rise in a segment, where it is spent and noise is left
 FAR = 1e3  # thermal lengths after which a flow without equilibrium in sight is called unbounded
 
 
@@ -143,6 +144,8 @@ def sweep(
         status, message = "interrupted", f"interrupted at time {run.time:.4g}"
     except Failure as failure:
         status, message = failure.args
+    if status == "failed" and run.figures:
+        message = f"{message}; F - F* is {run.figures[-1].gap:.2g} D, or there is no equilibrium"
     if not run.segments:
         run.stand_still()
     return Outcome(run.segments, run.speeds, run.figures, status, message)
@@ -189,18 +192,18 @@ class _Run:
         for _ in range(TRIES):
             last = self.segments[-1] if self.segments else None
             fit = fit_segment(self.energy, self.features, last, field, choice, hold, h, finer)
-            if not self.features.rich and fit.relative > STRUCTURED:
+            probe, unresolved, states, speeds = self._probe(fit.segment)
+            if not self.features.rich and not unresolved < STRUCTURED:
                 refused, h = refused + 1, 0.5 * h
                 if refused == REFUSED or self.features.linear:
                     self.features.rich, h = True, 2.0**refused * h
                     field = self._field()
                 continue
-            probe, states, speeds = self._probe(fit.segment)
             tol = self.settings.tolerance * (1 if self.features.rich else EXACTER)
             if self._rises(states[-1]):
                 finer, h = 4 * finer, 0.5 * h  # outliers on which the integrator was not stable
                 continue
-            if fit.solved and probe < 2 * tol:
+            if (fit.solved or not self.features.rich) and probe < 2 * tol:
                 self._accept(fit.segment, states, speeds, probe)
                 self.step = h * float(np.clip(0.9 * np.sqrt(tol / max(probe, 1e-12)), 0.3, 2.5))
                 return
@@ -220,12 +223,13 @@ class _Run:
         candidates = np.asarray(self._choose(min(4096, self.settings.pool // 2)).state.x)
         return self.features.place(candidates, self.rng)
 
-    def _probe(self, segment: Segment) -> tuple[float, list[State], np.ndarray]:
-        """How much a smaller step would gain, the test particles at s = 0, 1/3, 2/3, 1 and the speeds there.
+    def _probe(self, segment: Segment) -> tuple[float, float, list[State], np.ndarray]:
+        """How much a smaller step would gain, what the features leave, test particles at s = 0, 1/3, 2/3, 1, speeds.
 
-        The residual at s = 2/3 less the mean of those at the collocation points, over the speed: what the features
-        cannot resolve changes slowly along the step and drops out. Where hardly anything moves any more, over a
-        twentieth of the arclength a step.
+        The first: the residual at s = 2/3 less the mean of those at the collocation points, over the speed: what the
+        features cannot resolve changes slowly along the step and drops out. Where hardly anything moves any more, over
+        a twentieth of the arclength a step. The second: the residual at the end over ||grad mu||. Both leave out the
+        worst particles.
         """
         places, states = [jnp.asarray(s) for s in (0.0, FIRST, PROBE, 1.0)], [self.test]
         for start, stop in pairwise(places):
@@ -235,16 +239,19 @@ class _Run:
         floor = 0.05 * self.arclength / float(segment.duration)
         temporal = trimmed_rms(r[2] - 0.5 * (r[1] + r[3])) / max(speeds[2], floor, 1e-300)
         finite = bool(jnp.isfinite(states[-1].log_density).all()) and np.isfinite(temporal)
-        return (temporal if finite else np.inf), states, speeds
+        force = self.energy.gradient(states[-1].x, states[-1].score)
+        unresolved = trimmed_rms(r[3]) / max(trimmed_rms(force), 1e-300)
+        return (temporal if finite else np.inf), unresolved, states, speeds
 
     def _accept(self, segment: Segment, states: list[State], speeds: np.ndarray, probe: float) -> None:
         zero, one = jnp.asarray(0.0), jnp.asarray(1.0)
         self.pool = self.pool._replace(state=col.advance(segment, self.pool.state, zero, one))
         self.test, h = states[-1], float(segment.duration)
         r = col.residual(self.energy, segment, self.test, one)
-        force = rms(self.energy.gradient(self.test.x, self.test.score))
+        gradient = self.energy.gradient(self.test.x, self.test.score)
+        force = rms(gradient)
         bad = np.asarray((col.residual(self.energy, segment, self.pool.state, one) ** 2).sum(1))
-        self.pool = self.pool.drop(~np.isfinite(bad) | (bad > 900 * force**2))
+        self.pool = self.pool.drop(~np.isfinite(bad) | (bad > (LOST * trimmed_rms(gradient)) ** 2))
         self.time += h
         self.arclength += h * float(speeds @ [1, 3, 3, 1]) / 8  # Simpson's three-eighths rule
         self.segments.append(segment)
