@@ -11,6 +11,7 @@ from genwgp.initial import Gaussian, Mixture
 from genwgp.layers import fields
 from genwgp.solvers import sweep as sweeping
 from genwgp.solvers.assembly import assemble
+from genwgp.solvers.collocation import Segment
 from genwgp.solvers.particles import Pool, farthest_points, initial_state
 from genwgp.solvers.sweep import CausalSweep, sweep
 
@@ -95,6 +96,19 @@ def test_the_path_does_not_depend_on_the_number_of_layers(solved):
             y = jax.vmap(lambda x, layer=layer: layer.forward(x, 1.0)[0])(y)
         ends.append(y)
     np.testing.assert_allclose(ends[0], ends[1], atol=1e-5)
+
+
+def test_segments_of_different_terms_share_one_layout_and_keep_their_velocities():
+    few = fields.Field((TERMS["quadratic"], TERMS["potential"], TERMS["mixture"]))
+    many = fields.Field((TERMS["quadratic"], TERMS["modulated"], TERMS["bumps"]))
+    h = jnp.asarray(0.1)
+    segments = [Segment(f, normal(f.size), normal(f.size), h, jnp.asarray(2)) for f in (few, many)]
+    layers = assemble(segments, [np.ones(4), np.ones(4)], 2)
+    x = normal(3)
+    for k, segment in enumerate(segments):
+        layer = jax.tree.map(lambda a, k=k: a[k], layers)
+        expected = segment.field.rates(segment.coefficients(jnp.asarray(1.0)), x, jnp.zeros(3))[0]
+        np.testing.assert_allclose(layer.velocity(x, 1.0) / layer.total, expected, rtol=1e-9)
 
 
 def test_a_horizon_is_met_exactly():

@@ -1,5 +1,6 @@
 """From the segments of a sweep to K layers of equal Wasserstein length, with their clock."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -7,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from genwgp.layers.fields import Field
+from genwgp.layers.fields import AbstractTerm, Field, LogMixture
 from genwgp.layers.velocity import VelocityLayer
 from genwgp.solvers.collocation import Segment
 
@@ -24,8 +25,8 @@ class Piece(NamedTuple):
 
 def assemble(segments: list[Segment], speeds: list[np.ndarray], K: int) -> VelocityLayer:
     """K stacked layers; the speed inside a segment is the cubic through its four values."""
-    last = segments[-1].field
-    segments = [_widened(segment, last) for segment in segments]
+    union = _union([segment.field for segment in segments])
+    segments = [_widened(segment, union) for segment in segments]
     cuts = _cuts(segments, speeds, K)
     pieces = [_pieces(cuts[k], cuts[k + 1]) for k in range(K)]
     most = max(map(len, pieces))
@@ -73,6 +74,16 @@ def _layer(segments: list[Segment], pieces: list[Piece], most: int) -> VelocityL
     )
 
 
+def _union(fields: list[Field]) -> Field:
+    """A field with every kind of term that one of them has, each with its most features."""
+    terms: dict[type, AbstractTerm] = {}
+    for field in fields:
+        for term in field.terms:
+            if type(term) not in terms or term.size >= terms[type(term)].size:
+                terms[type(term)] = term
+    return Field(tuple(terms.values()))
+
+
 def _widened(segment: Segment, like: Field) -> Segment:
     """The segment in the terms of a field that may have more of them or more features, those with zero coefficients."""
     if jax.tree.structure(segment.field) == jax.tree.structure(like) and segment.field.size == like.size:
@@ -89,7 +100,8 @@ def _widened(segment: Segment, like: Field) -> Segment:
             for row, c in zip(rows, (first[index[kind]], second[index[kind]]), strict=True):
                 row[: c.size] = np.asarray(c)  # V comes before what modulates it
         else:
-            terms.append(term)
+            # Zero coefficients are no potential, but for the mixture, which has a weight.
+            terms.append(replace(term, weight=jnp.zeros_like(term.weight)) if kind is LogMixture else term)
         parts.append(rows)
     a, b = (jnp.asarray(np.concatenate([rows[i] for rows in parts])) for i in (0, 1))
     return segment._replace(field=Field(tuple(terms)), first=a, second=b)

@@ -32,7 +32,7 @@ EXACTER = 0.1  # times the tolerance, while the structured terms alone carry the
 STRUCTURED = 0.01  # residual over ||grad mu|| up to which the few structured features do without bumps
 LOST = 10.0  # residual over ||grad mu|| from which a particle is not trained on any more
 REFUSED = 4  # steps halved before they do not do any more (what is not linear may only need a smaller step)
-TRIES = 14  # step sizes tried for one segment
+TRIES = 10  # step sizes tried for one segment
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
 LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
 STALL = 6  # segments without progress
@@ -208,6 +208,10 @@ class _Run:
                 self.step = h * float(np.clip(0.9 * np.sqrt(tol / max(probe, 1e-12)), 0.3, 2.5))
                 return
             h *= float(np.clip(0.8 * np.sqrt(tol / max(probe, 1e-12)), 0.2, 0.5))
+        if self.features.mixture is not None:
+            # The moving mixture no longer fits: once its modes have met, the density is smooth enough without it.
+            self.features.mixture, self.features.rich = None, True
+            return self.advance()
         raise Failure("failed", f"no step was small enough at time {self.time:.4g} (residual {probe:.2g})")
 
     def _rises(self, state: State) -> bool:
