@@ -68,6 +68,7 @@ POTENTIALS = {
     "two points": (lambda x, y: x @ y, "TypeError"),
     "raises": (lambda x: 1 / 0, "ZeroDivisionError"),
     "complex": (lambda x: jax.lax.complex(x[0], x[1]), "returns complex numbers"),
+    "a truth value": (lambda x: x[0] > 0, "returns bool numbers"),
 }
 
 

@@ -76,7 +76,8 @@ def _check_potential(potential: Callable, points: Float[Array, "n d"]) -> None:
     if getattr(value, "shape", None) != ():
         raise InputError(field, f"a function that returns {_kind(value)}", allowed)
     if not (jnp.issubdtype(value.dtype, jnp.floating) or jnp.issubdtype(value.dtype, jnp.integer)):
-        raise InputError(field, f"a function that returns {value.dtype} numbers", allowed)
+        kind = "complex" if jnp.issubdtype(value.dtype, jnp.complexfloating) else str(value.dtype)
+        raise InputError(field, f"a function that returns {kind} numbers", allowed)
     try:
         values, gradients = jax.jit(jax.vmap(jax.value_and_grad(_as_float(potential))))(points)
     except Exception as error:
