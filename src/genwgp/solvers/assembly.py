@@ -101,7 +101,7 @@ def _widened(segment: Segment, like: Field) -> Segment:
                 row[: c.size] = np.asarray(c)  # V comes before what modulates it
         else:
             # Zero coefficients are no potential, but for the mixture, which has a weight.
-            terms.append(replace(term, weight=jnp.zeros_like(term.weight)) if kind is LogMixture else term)
+            terms.append(replace(term, weight=jnp.zeros_like(term.weight)) if isinstance(term, LogMixture) else term)
         parts.append(rows)
     a, b = (jnp.asarray(np.concatenate([rows[i] for rows in parts])) for i in (0, 1))
     return segment._replace(field=Field(tuple(terms)), first=a, second=b)
