@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genwgp.checks import integer, positive_number
+from genwgp.diagnostics import gap_of
 from genwgp.energies import FreeEnergy
 from genwgp.errors import InputError
 from genwgp.layers.base import State
@@ -114,9 +115,7 @@ def energy_gap(energy: FreeEnergy, state: State) -> float:
     This is F - F* over D, with the normaliser estimated by importance weights on the same particles: their noise
     cancels to second order, so that gaps far below the sampling noise of F are seen.
     """
-    w = -np.asarray(energy.per_particle(state.x, state.log_density)) / energy.diffusion
-    top = w.max()
-    return float(np.log(np.mean(np.exp(w - top))) + top - w.mean())
+    return gap_of(-np.asarray(energy.per_particle(state.x, state.log_density)) / energy.diffusion)
 
 
 def sweep(
