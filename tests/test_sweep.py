@@ -27,16 +27,19 @@ def potential(x):
     return jnp.sum(x**4) / 4 - x[0] * x[-1]
 
 
+def modulated(translates, bumps):
+    """V itself, then translates of it, each with its bumps."""
+    offset = jnp.concatenate([jnp.zeros((1, 3)), normal(translates, 3)])
+    sites = fields.Bumps(normal(bumps, 3), jnp.ones(bumps))
+    return fields.ModulatedPotential(fields.Opaque(potential), jnp.asarray(0.3), jnp.asarray(2.0), offset, sites)
+
+
 TERMS = {
     "quadratic": fields.Quadratic(normal(3)),
     "bumps": fields.Bumps(normal(5, 3), jnp.abs(normal(5)) + 0.5),
     "ridges": fields.Ridges(normal(5, 3), normal(5)),
-    "potential": fields.ModulatedPotential(
-        fields.Opaque(potential), jnp.asarray(0.3), jnp.asarray(2.0), fields.Bumps(normal(0, 3), normal(0))
-    ),
-    "modulated": fields.ModulatedPotential(
-        fields.Opaque(potential), jnp.asarray(0.3), jnp.asarray(2.0), fields.Bumps(normal(4, 3), jnp.ones(4))
-    ),
+    "potential": modulated(0, 0),
+    "modulated": modulated(2, 4),
     "mixture": fields.LogMixture(jnp.asarray(-1.3), normal(2), normal(2, 3), normal(2, 3, 3)),
 }
 

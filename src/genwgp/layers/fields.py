@@ -165,64 +165,81 @@ class Opaque:
 
 
 class ModulatedPotential(AbstractTerm):
-    """phi = (V(x) - shift) / scale * (c_0 + sum_j c_j bump_j(x)).
+    """phi = sum_m f_m(x) (c_m0 + sum_j c_mj bump_j(x)),  f_m(x) = (V(x + offset_m) - shift) / scale.
 
-    The exact velocity -grad(V + D log rho) contains V: with V among the features the layers need not learn it.
+    The exact velocity -grad(V + D log rho) contains V: with V among the features the layers need not learn it. Its
+    translates contain, as differences, what diffusion makes of it (lap V, and grad V times smooth functions) along
+    structures of V that are too fine for bumps. offset_0 = 0, so that c_00 is the coefficient of V itself.
     """
 
     potential: Opaque = eqx.field(static=True)
     shift: Float[Array, ""]
     scale: Float[Array, ""]
+    offset: Float[Array, "m d"]
     bumps: Bumps
 
     @property
     def size(self) -> int:
-        return self.bumps.size + 1
+        return self.offset.shape[-2] * (self.bumps.size + 1)
 
     def _scaled(self, x):
         return (jnp.asarray(self.potential.function(x), x.dtype) - self.shift) / self.scale
 
-    def value(self, c, x):
-        modulation = self.bumps.value(c[1:], x) if self.bumps.size else 0
-        return self._scaled(x) * (c[0] + modulation)
+    def _split(self, c):
+        return c.reshape(self.offset.shape[0], -1)
 
-    def _potential(self, x):
-        """(f, grad f, w -> Hess f w, lap f, grad lap f) of the scaled potential."""
-        f, gradient = jax.value_and_grad(self._scaled)(x)
-        along = lambda w: jax.jvp(jax.grad(self._scaled), (x,), (w,))[1]
-        unit = jnp.eye(x.shape[0], dtype=x.dtype)
-        curvature = lambda x, e: e @ jax.jvp(jax.grad(self._scaled), (x,), (e,))[1]
-        laplacian = lambda x: jax.vmap(curvature, (None, 0))(x, unit).sum()
+    def value(self, c, x):
+        def one(offset, c):
+            modulation = self.bumps.value(c[1:], x) if self.bumps.size else 0
+            return self._scaled(x + offset) * (c[0] + modulation)
+
+        return jax.vmap(one)(self.offset, self._split(c)).sum()
+
+    def _jet(self, x, vectors):
+        """(f, grad f, Hess f times each column of `vectors` (d, q), lap f, grad lap f) of the scaled potential."""
+        gradient = jax.grad(self._scaled)
+        along = lambda w: jax.jvp(gradient, (x,), (w,))[1]
+        curvature = lambda x, e: e @ jax.jvp(gradient, (x,), (e,))[1]
+        laplacian = lambda x: jax.vmap(curvature, (None, 0))(x, jnp.eye(x.shape[0], dtype=x.dtype)).sum()
+        f, g = jax.value_and_grad(self._scaled)(x)
         lap, slope = jax.value_and_grad(laplacian)(x)
-        return f, gradient, along, lap, slope
+        return f, g, jax.vmap(along, 1, 1)(vectors), lap, slope
 
     def rates(self, c, x, u):
-        f, g, along, lap, slope = self._potential(x)
-        Hu = along(u)
+        parts = jax.vmap(lambda offset, c: self._rates(c, x, u, offset))(self.offset, self._split(c))
+        v, divergence, source = (part.sum(0) for part in parts)
+        return v, divergence, source
+
+    def _rates(self, c, x, u, offset):
         if not self.bumps.size:
-            return c[0] * g, c[0] * lap, c[0] * (slope + Hu)
-        S, (gS, (HSu, HSg), lS, slopeS) = self.bumps.value(c[1:], x), self.bumps.derivatives(c[1:], x, (u, g))
-        S = S + c[0]
-        source = gS * lap + S * slope + 2 * (along(gS) + HSg) + g * lS + f * slopeS
-        source += S * Hu + g * (gS @ u) + gS * (g @ u) + f * HSu
+            _, g, H, lap, slope = self._jet(x + offset, u[:, None])
+            return c[0] * g, c[0] * lap, c[0] * (slope + H[:, 0])
+        gS = self.bumps.derivatives(c[1:], x, ())[0]
+        f, g, H, lap, slope = self._jet(x + offset, jnp.stack([u, gS], 1))
+        S, (_, (HSu, HSg), lS, slopeS) = self.bumps.value(c[1:], x) + c[0], self.bumps.derivatives(c[1:], x, (u, g))
+        source = gS * lap + S * slope + 2 * (H[:, 1] + HSg) + g * lS + f * slopeS
+        source += S * H[:, 0] + g * (gS @ u) + gS * (g @ u) + f * HSu
         return S * g + f * gS, S * lap + 2 * g @ gS + f * lS, source
 
     def tangent(self, c, x, u):
-        f, g, along, lap, slope = self._potential(x)
-        Hu = along(u)
-        first = g[:, None], (slope + Hu)[:, None]
+        columns, source = jax.vmap(lambda offset: self._tangent(x, u, offset), out_axes=1)(self.offset)
+        return columns.reshape(x.shape[0], -1), source.reshape(x.shape[0], -1)
+
+    def _tangent(self, x, u, offset):
         if not self.bumps.size:
-            return first
+            _, g, H, _, slope = self._jet(x + offset, u[:, None])
+            return g[:, None], slope[:, None] + H
+        f, g, H, lap, slope = self._jet(x + offset, jnp.eye(x.shape[0], dtype=x.dtype))
+        Hu = H @ u
         e, s, d = self.bumps.features(x), self.bumps.width2, x.shape[0]
         y = (x[:, None] - self.bumps.centre.T) / s
         y2 = (y**2).sum(0)
         gS, lS, slopeS = -y * e, e * (y2 - d / s), e * y * ((d + 2) / s - y2)
         hessian = lambda w: e * (y * (w @ y) - w[:, None] / s)
-        H = jax.vmap(along, 1, 1)(jnp.eye(d, dtype=x.dtype))
         source = gS * lap + e * slope[:, None] + 2 * (H @ gS + hessian(g)) + g[:, None] * lS + f * slopeS
         source += e * Hu[:, None] + g[:, None] * (u @ gS) + gS * (g @ u) + f * hessian(u)
         columns = e * g[:, None] + f * gS
-        return jnp.concatenate([first[0], columns], 1), jnp.concatenate([first[1], source], 1)
+        return jnp.concatenate([g[:, None], columns], 1), jnp.concatenate([(slope + Hu)[:, None], source], 1)
 
 
 class LogMixture(AbstractTerm):

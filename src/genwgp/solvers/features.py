@@ -10,10 +10,12 @@ from genwgp.initial import AbstractDensity, Mixture
 from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Opaque, Quadratic, Ridges
 from genwgp.solvers.particles import farthest_points, spacing2
 
-# Bumps, and bumps that modulate V, by dimension: they resolve what V and the quadratic do not. They do not scale
-# beyond three dimensions, where ridges take their place.
+# Bumps, bumps that modulate V, and translates of V, by dimension: they resolve what V and the quadratic do not. Bumps
+# do not scale beyond three dimensions, where ridges take their place.
 BUMPS = {1: 60, 2: 300, 3: 400}
-MODULATING = {1: 8, 2: 16, 3: 24}
+MODULATING = {1: 8, 2: 8, 3: 12}
+TRANSLATES = {2: 8, 3: 8}
+NEAREST, FARTHEST = 0.05, 0.5  # lengths of the translations over the size of the density
 RIDGES = 300
 OVERLAP = 1.7  # width of a bump over the distance to its neighbours; from 1.2 to 4 measured, 1.7 resolves most
 STEEPNESS = 1.5  # of the ridges in whitened coordinates
@@ -49,8 +51,9 @@ class Features:
         bumps, modulating = (BUMPS.get(d, 0), MODULATING.get(d, 0)) if self.rich else (0, 0)
         centres = farthest_points(candidates, max(bumps, modulating)) if bumps else np.zeros((0, d))
         if self.energy.potential is not None:
-            shift, scale = jnp.asarray(self.shift), jnp.asarray(self.scale)
-            terms.append(ModulatedPotential(Opaque(self.energy.potential), shift, scale, _sites(centres[:modulating])))
+            shift, scale, sites = jnp.asarray(self.shift), jnp.asarray(self.scale), _sites(centres[:modulating])
+            offset = jnp.asarray(_offsets(candidates, TRANSLATES.get(d, 0) if self.rich else 0, rng))
+            terms.append(ModulatedPotential(Opaque(self.energy.potential), shift, scale, offset, sites))
         if self.rich:
             terms.append(_sites(centres) if bumps else _ridges(candidates, rng))
         if self.mixture is not None:
@@ -80,6 +83,17 @@ def at_rest(field: Field) -> Float[Array, " p"]:
     minus_v = lambda term: jnp.zeros(term.size).at[0].set(-term.scale)
     parts = [minus_v(t) if isinstance(t, ModulatedPotential) else jnp.zeros(t.size) for t in field.terms]
     return jnp.concatenate(parts)
+
+
+def _offsets(candidates: Float[np.ndarray, "n d"], count: int, rng: np.random.Generator) -> Float[np.ndarray, "m d"]:
+    """Zero, and `count` translations in random directions, each with its opposite: V itself is always there."""
+    d = candidates.shape[1]
+    spread = np.linalg.svd(candidates - candidates.mean(0), compute_uv=False) / np.sqrt(len(candidates))
+    size = np.exp(np.log(spread + 1e-300).mean())
+    direction = rng.normal(size=(count // 2, d))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    half = size * direction * np.exp(rng.uniform(np.log(NEAREST), np.log(FARTHEST), (count // 2, 1)))
+    return np.concatenate([np.zeros((1, d)), half, -half])
 
 
 def _sites(centres: Float[np.ndarray, "k d"]) -> Bumps:
