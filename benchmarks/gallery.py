@@ -29,6 +29,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("double-well-1d", {}),
     ("ornstein-uhlenbeck-mixture", {"dim": 5}),
 ]
+TABLE = Path(__file__).parent / "results" / "gallery.md"
 MODES = {
     "tilted-double-well": [lambda x: x[0] > 0],
     "double-well-1d": [lambda x: x[0] > 0],
@@ -84,6 +85,10 @@ def mode_error(path: Any, reference: Any, modes: list[Any]) -> str:
     return f"{max(plain):.3f} ({max(corrected):.3f})"
 
 
+def labelled(name: str, parameters: dict[str, Any]) -> str:
+    return name + "".join(f", {key} = {value}" for key, value in parameters.items())
+
+
 def row(name: str, parameters: dict[str, Any]) -> list[str]:
     problem = gw.problems.get(name, **parameters)
     began = time.perf_counter()
@@ -91,12 +96,11 @@ def row(name: str, parameters: dict[str, Any]) -> list[str]:
     seconds = time.perf_counter() - began
     path, reference, figures = solution.path, problem.reference, solution.diagnostics
     assert reference is not None
-    assert reference.equilibrium_free_energy is not None
+    assert reference.log_normaliser is not None
     exact = exact_errors(path, reference) if isinstance(reference, OrnsteinUhlenbeck) else ""
     modes = mode_error(path, reference, MODES[name]) if name in MODES else ""
-    label = name + "".join(f", {key} = {value}" for key, value in parameters.items())
     return [
-        label,
+        labelled(name, parameters),
         str(solution.result),
         f"{figures['gap'] * problem.energy.diffusion:.1e}",
         f"{path.equilibrium.log_normaliser - reference.log_normaliser:+.1e}",
@@ -129,12 +133,21 @@ include compilation.
 def main() -> None:
     jax.config.update("jax_enable_x64", True)
     chosen = sys.argv[1:]
-    rows = []
+    known = earlier() if chosen else {}
     for name, parameters in CASES:
         if not chosen or name in chosen:
-            rows.append(row(name, parameters))
-            print(" | ".join(rows[-1]), flush=True)
-            write(rows)
+            found = row(name, parameters)
+            print(" | ".join(found), flush=True)
+            known[found[0]] = found
+            write([known[label] for label in map(labelled, *zip(*CASES, strict=True)) if label in known])
+
+
+def earlier() -> dict[str, list[str]]:
+    """The rows of the table that is there, by their label: a run of some problems keeps the others."""
+    if not TABLE.exists():
+        return {}
+    cells = [line.strip("| ").split(" | ") for line in TABLE.read_text(encoding="utf-8").splitlines() if "|" in line]
+    return {row[0]: row for row in cells[2:]}
 
 
 def write(rows: list[list[str]]) -> None:
@@ -143,7 +156,7 @@ def write(rows: list[list[str]]) -> None:
     )
     where = f"{jax.devices()[0].device_kind} ({platform.machine()}), {versions}"
     text = f"# The gallery with the defaults\n\n{table(rows)}\n{NOTES}\nMachine: {where}.\n"
-    (Path(__file__).parent / "results" / "gallery.md").write_text(text, encoding="utf-8")
+    TABLE.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

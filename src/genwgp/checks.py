@@ -45,7 +45,9 @@ def integer(field: str, value: object, least: int = 1) -> int:
 
 def finite_array(field: str, value: Any, shape: tuple[int | None, ...]) -> Any:
     """`value` as a float array of `shape` (None: any size but 0); numpy float64, or jax while it is traced."""
-    allowed = f"finite numbers of shape {shape_text(shape)}"
+    allowed = f"finite numbers of shape {shape_text(shape)}" if shape else "a finite number"
+    if shape == (None,):
+        allowed += ", a list even where it has one element"
     if is_traced(value):
         array = jnp.asarray(value, dtype=float)
     else:
