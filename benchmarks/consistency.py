@@ -7,7 +7,6 @@ particles along each path, and writes benchmarks/results/consistency.md: how far
 (root mean square, over that of their displacement since the start) and how far F is (over the whole drop of F).
 """
 
-import platform
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tables import machine, markdown
 
 import genwgp as gw
 
@@ -75,16 +75,12 @@ def row(label: str, curve: Curve, base: Curve) -> list[str]:
 
 
 def write(name: str, rows: list[list[str]]) -> None:
-    lines = [HEADER, ["---"] * len(HEADER), *rows]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    versions = f"genwgp {gw.__version__}, jax {jax.__version__}, numpy {np.__version__}, Python"
-    machine = f"{jax.devices()[0].device_kind} ({platform.machine()}), {versions} {platform.python_version()}"
     text = (
-        f"# {name}: the same flow found in different ways\n\n{table}\n\n"
+        f"# {name}: the same flow found in different ways\n\n{markdown(HEADER, rows)}\n\n"
         f"The first row is the defaults (12 layers, seed 0, geometric action, float64), which the others are compared\n"
         f"with: {PARTICLES} common particles, their root mean square distance over that of their displacement since\n"
         f"the start, and the difference of F over the whole drop of F. F at the end is measured on each run's own\n"
-        f"held-out particles. Seconds include compilation.\n\nMachine: {machine}.\n"
+        f"held-out particles. Seconds include compilation.\n\nMachine: {machine()}.\n"
     )
     (Path(__file__).parent / "results" / "consistency.md").write_text(text, encoding="utf-8")
 

@@ -5,7 +5,6 @@
 writes benchmarks/results/gallery.md: figures, what they are compared with, the sampling noise, machine and versions.
 """
 
-import platform
 import sys
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from tables import machine, markdown
 
 import genwgp as gw
 from genwgp.references import OrnsteinUhlenbeck
@@ -115,11 +115,6 @@ def row(name: str, parameters: dict[str, Any]) -> list[str]:
     ]
 
 
-def table(rows: list[list[str]]) -> str:
-    lines = [HEADER, ["---"] * len(HEADER), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 NOTES = f"""
 K = 12 layers, all defaults, seed 0, float64, {SAMPLES} particles; sampling noise: about 0.011 of a weight of 0.5
 (two standard errors), 1e-3 of log Z times the root of 1/ESS - 1. `F_end - F*` is the KL divergence of the last node to
@@ -151,11 +146,7 @@ def earlier() -> dict[str, list[str]]:
 
 
 def write(rows: list[list[str]]) -> None:
-    versions = (
-        f"genwgp {gw.__version__}, jax {jax.__version__}, numpy {np.__version__}, Python {platform.python_version()}"
-    )
-    where = f"{jax.devices()[0].device_kind} ({platform.machine()}), {versions}"
-    text = f"# The gallery with the defaults\n\n{table(rows)}\n{NOTES}\nMachine: {where}.\n"
+    text = f"# The gallery with the defaults\n\n{markdown(HEADER, rows)}\n{NOTES}\nMachine: {machine()}.\n"
     TABLE.write_text(text, encoding="utf-8")
 
 

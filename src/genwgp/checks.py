@@ -46,8 +46,6 @@ def integer(field: str, value: object, least: int = 1) -> int:
 def finite_array(field: str, value: Any, shape: tuple[int | None, ...]) -> Any:
     """`value` as a float array of `shape` (None: any size but 0); numpy float64, or jax while it is traced."""
     allowed = f"finite numbers of shape {shape_text(shape)}" if shape else "a finite number"
-    if shape == (None,):
-        allowed += ", a list even where it has one element"
     if is_traced(value):
         array = jnp.asarray(value, dtype=float)
     else:
@@ -56,7 +54,8 @@ def finite_array(field: str, value: Any, shape: tuple[int | None, ...]) -> Any:
         size == wanted or (wanted is None and size > 0) for size, wanted in zip(array.shape, shape, strict=True)
     )
     if not fits:
-        raise InputError(field, f"shape {shape_text(array.shape)}", allowed)
+        hint = ", a list even where it has one element" if shape and not array.shape else ""
+        raise InputError(field, f"shape {shape_text(array.shape)}", allowed + hint)
     if not is_traced(array) and not np.all(np.isfinite(array)):
         raise InputError(field, value, allowed)
     return array

@@ -44,7 +44,7 @@ def measure(problem: Problem, layers: AbstractLayer, action: Any, seed: int, poi
     durations = _durations(layers, action)
     profile, nodes = _walk(layers, problem.energy, state, points, durations)
     log_weight = _log_weights(problem.energy, nodes.end)
-    at_equilibrium = len(log_weight) > 0 and bool(gap_of(log_weight) < ARRIVED)
+    at_equilibrium = gap_of(log_weight) < ARRIVED
     clock = _clock(profile, nodes, endless=isinstance(action, GeometricAction) and at_equilibrium)
     path = WassersteinPath(layers, problem.initial, problem.energy, clock, _curves(profile, nodes, clock, log_weight))
     return Measurement(path, _figures(path, profile, action, log_weight))
@@ -123,8 +123,8 @@ def _log_weights(energy: FreeEnergy, end: State) -> np.ndarray:
 
 
 def gap_of(log_weight: np.ndarray) -> float:
-    """KL divergence to the equilibrium in nats: log mean exp(w) - mean w."""
-    return float(_equilibrium(log_weight)[0] - log_weight.mean())
+    """KL divergence to the equilibrium in nats: log mean exp(w) - mean w; NaN where there is none."""
+    return float(_equilibrium(log_weight)[0] - log_weight.mean()) if len(log_weight) else float("nan")
 
 
 def _equilibrium(log_weight: np.ndarray) -> Float[np.ndarray, " 3"]:
@@ -152,7 +152,7 @@ def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -
         "residual": float(path.residual[:-1][early].max()) if early.any() else float(path.residual[0]),
         "dissipation_error": float(np.max(np.abs(change + spent) / scale)),
         "rise": float(max(change.max(), 0) / max(abs(drop), 1e-300)),
-        "gap": gap_of(log_weight) if len(log_weight) else float("nan"),
+        "gap": gap_of(log_weight),
         "effective_sample_size": float(path.curves.equilibrium[2]),
         "log_normaliser_error": float(path.curves.equilibrium[1]),
     }

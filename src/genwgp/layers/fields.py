@@ -195,15 +195,15 @@ class ModulatedPotential(AbstractTerm):
 
         return jax.vmap(one)(self.offset, self._split(c)).sum()
 
-    def _jet(self, x, vectors):
-        """(f, grad f, Hess f times each column of `vectors` (d, q), lap f, grad lap f) of the scaled potential."""
+    def _jet(self, x):
+        """(f, grad f, w -> Hess f w, lap f, grad lap f) of the scaled potential."""
         gradient = jax.grad(self._scaled)
         along = lambda w: jax.jvp(gradient, (x,), (w,))[1]
         curvature = lambda x, e: e @ jax.jvp(gradient, (x,), (e,))[1]
         laplacian = lambda x: jax.vmap(curvature, (None, 0))(x, jnp.eye(x.shape[0], dtype=x.dtype)).sum()
         f, g = jax.value_and_grad(self._scaled)(x)
         lap, slope = jax.value_and_grad(laplacian)(x)
-        return f, g, jax.vmap(along, 1, 1)(vectors), lap, slope
+        return f, g, along, lap, slope
 
     def rates(self, c, x, u):
         parts = jax.vmap(lambda offset, c: self._rates(c, x, u, offset))(self.offset, self._split(c))
@@ -211,14 +211,13 @@ class ModulatedPotential(AbstractTerm):
         return v, divergence, source
 
     def _rates(self, c, x, u, offset):
+        f, g, along, lap, slope = self._jet(x + offset)
+        Hu = along(u)
         if not self.bumps.size:
-            _, g, H, lap, slope = self._jet(x + offset, u[:, None])
-            return c[0] * g, c[0] * lap, c[0] * (slope + H[:, 0])
-        gS = self.bumps.derivatives(c[1:], x, ())[0]
-        f, g, H, lap, slope = self._jet(x + offset, jnp.stack([u, gS], 1))
-        S, (_, (HSu, HSg), lS, slopeS) = self.bumps.value(c[1:], x) + c[0], self.bumps.derivatives(c[1:], x, (u, g))
-        source = gS * lap + S * slope + 2 * (H[:, 1] + HSg) + g * lS + f * slopeS
-        source += S * H[:, 0] + g * (gS @ u) + gS * (g @ u) + f * HSu
+            return c[0] * g, c[0] * lap, c[0] * (slope + Hu)
+        S, (gS, (HSu, HSg), lS, slopeS) = self.bumps.value(c[1:], x) + c[0], self.bumps.derivatives(c[1:], x, (u, g))
+        source = gS * lap + S * slope + 2 * (along(gS) + HSg) + g * lS + f * slopeS
+        source += S * Hu + g * (gS @ u) + gS * (g @ u) + f * HSu
         return S * g + f * gS, S * lap + 2 * g @ gS + f * lS, source
 
     def tangent(self, c, x, u):
@@ -226,11 +225,11 @@ class ModulatedPotential(AbstractTerm):
         return columns.reshape(x.shape[0], -1), source.reshape(x.shape[0], -1)
 
     def _tangent(self, x, u, offset):
+        f, g, along, lap, slope = self._jet(x + offset)
+        Hu = along(u)
         if not self.bumps.size:
-            _, g, H, _, slope = self._jet(x + offset, u[:, None])
-            return g[:, None], slope[:, None] + H
-        f, g, H, lap, slope = self._jet(x + offset, jnp.eye(x.shape[0], dtype=x.dtype))
-        Hu = H @ u
+            return g[:, None], (slope + Hu)[:, None]
+        H = jax.vmap(along, 1, 1)(jnp.eye(x.shape[0], dtype=x.dtype))
         e, s, d = self.bumps.features(x), self.bumps.width2, x.shape[0]
         y = (x[:, None] - self.bumps.centre.T) / s
         y2 = (y**2).sum(0)

@@ -100,9 +100,8 @@ class VelocityLayer(AbstractLayer):
         first, last = self._index(jnp.minimum(a, b)), self._index(jnp.maximum(a, b))
 
         def body(i, y):
-            field, c, h, n, before = self._segment(
-                jnp.where(a <= b, first + i.astype(first.dtype), last - i.astype(first.dtype))
-            )
+            i = i.astype(first.dtype)
+            field, c, h, n, before = self._segment(jnp.where(a <= b, first + i, last - i))
             enter, leave = self._fraction(a, h, before), self._fraction(b, h, before)
             steps = jnp.ceil(n.astype(dtype) * jnp.abs(leave - enter))
             scaled = lambda s, y: jax.tree.map(lambda k: h * k, derivative(field, c(s), y))

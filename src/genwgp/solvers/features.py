@@ -48,11 +48,12 @@ class Features:
         """The field of one segment: bumps at far-apart candidates, widths from their spacing."""
         d = candidates.shape[1]
         terms: list[AbstractTerm] = [Quadratic(jnp.asarray(self.centre))]
-        bumps, modulating = (BUMPS.get(d, 0), MODULATING.get(d, 0)) if self.rich else (0, 0)
+        numbers = (BUMPS, MODULATING, TRANSLATES)
+        bumps, modulating, translates = (number.get(d, 0) if self.rich else 0 for number in numbers)
         centres = farthest_points(candidates, max(bumps, modulating)) if bumps else np.zeros((0, d))
         if self.energy.potential is not None:
             shift, scale, sites = jnp.asarray(self.shift), jnp.asarray(self.scale), _sites(centres[:modulating])
-            offset = jnp.asarray(_offsets(candidates, TRANSLATES.get(d, 0) if self.rich else 0, rng))
+            offset = jnp.asarray(_offsets(candidates, translates, rng))
             terms.append(ModulatedPotential(Opaque(self.energy.potential), shift, scale, offset, sites))
         if self.rich:
             terms.append(_sites(centres) if bumps else _ridges(candidates, rng))
@@ -90,10 +91,16 @@ def _offsets(candidates: Float[np.ndarray, "n d"], count: int, rng: np.random.Ge
     d = candidates.shape[1]
     spread = np.linalg.svd(candidates - candidates.mean(0), compute_uv=False) / np.sqrt(len(candidates))
     size = np.exp(np.log(spread + 1e-300).mean())
-    direction = rng.normal(size=(count // 2, d))
-    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    half = size * direction * np.exp(rng.uniform(np.log(NEAREST), np.log(FARTHEST), (count // 2, 1)))
+    half = (
+        size * _directions(count // 2, d, rng) * np.exp(rng.uniform(np.log(NEAREST), np.log(FARTHEST), (count // 2, 1)))
+    )
     return np.concatenate([np.zeros((1, d)), half, -half])
+
+
+def _directions(count: int, dim: int, rng: np.random.Generator) -> Float[np.ndarray, "count dim"]:
+    """Random unit vectors."""
+    direction = rng.normal(size=(count, dim))
+    return direction / np.linalg.norm(direction, axis=1, keepdims=True)
 
 
 def _sites(centres: Float[np.ndarray, "k d"]) -> Bumps:
@@ -105,8 +112,7 @@ def _ridges(candidates: Float[np.ndarray, "n d"], rng: np.random.Generator) -> R
     """Random directions in whitened coordinates, each through a random candidate."""
     mean, covariance = candidates.mean(0), np.atleast_2d(np.cov(candidates, rowvar=False))
     whiten = np.linalg.inv(np.linalg.cholesky(covariance))
-    direction = rng.normal(size=(RIDGES, candidates.shape[1]))
-    direction *= STEEPNESS * rng.uniform(0.3, 1.0, (RIDGES, 1)) / np.linalg.norm(direction, axis=1, keepdims=True)
+    direction = _directions(RIDGES, candidates.shape[1], rng) * STEEPNESS * rng.uniform(0.3, 1.0, (RIDGES, 1))
     weight = direction @ whiten
     through = candidates[rng.integers(len(candidates), size=RIDGES)]
     return Ridges(jnp.asarray(weight), jnp.asarray(-(weight * (mean + 0.7 * (through - mean))).sum(1)))

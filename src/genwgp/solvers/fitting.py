@@ -71,15 +71,16 @@ def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, pen
 
     Far out on the ridge between two modes, where the start has no mass, a few particles would spoil the fit.
     """
-    for trim in range(TRIMS + 1):
+    trims = TRIMS
+    while True:
         segment, now, history = col.solve_segment(energy, segment, now, choice.state, root, penalty, floor=floor)
         e2 = np.nan_to_num(np.asarray((now.residuals**2).sum((0, 2))), nan=np.inf)
         outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
-        if history[-1] <= floor or not outlier.any() or trim == TRIMS:
+        if history[-1] <= floor or not outlier.any() or not trims:
             return segment, e2
+        trims -= 1
         root = jnp.where(outlier, 0.0, root)
         now = col.collocate(energy, segment, choice.state, root, penalty)
-    raise AssertionError("unreachable: the last trim returns")
 
 
 def _explicit(energy, features: Features, field: Field, base, choice: Choice, hold: Choice) -> _Explicit:
@@ -88,7 +89,7 @@ def _explicit(energy, features: Features, field: Field, base, choice: Choice, ho
     for _ in range(1 if features.linear else 3):
         fit = col.explicit_fit(energy, field, c, train, held, RIDGES)
         best = _smallest_good(fit.held_out, 1e-6 * fit.before)
-        error = min(float(fit.error[best]), np.inf)
+        error = float(fit.error[best])
         if not error < min(fit.before, left):
             left = min(left, fit.before)
             break
