@@ -1,8 +1,10 @@
-"""What tells whether a path is right: figures over held-out particles, and a verdict."""
+"""What tells whether a path is right: figures over held-out particles, a verdict, and comparisons with references."""
 
+from genwgp.diagnostics.compare import Comparison as Comparison
+from genwgp.diagnostics.compare import compare as compare
 from genwgp.diagnostics.measure import Measurement as Measurement
 from genwgp.diagnostics.measure import gap_of as gap_of
 from genwgp.diagnostics.measure import measure as measure
 from genwgp.diagnostics.verdict import verdict as verdict
 
-__all__ = ["Measurement", "gap_of", "measure", "verdict"]
+__all__ = ["Comparison", "Measurement", "compare", "gap_of", "measure", "verdict"]

@@ -43,7 +43,7 @@ def measure(problem: Problem, layers: AbstractLayer, action: Any, seed: int, poi
     state = State(x, problem.initial.log_prob(x), problem.initial.score(x))
     durations = _durations(layers, action)
     profile, nodes = _walk(layers, problem.energy, state, points, durations)
-    log_weight = _log_weights(problem.energy, nodes.end)
+    log_weight = log_weights(problem.energy, nodes.end.x, nodes.end.log_density)
     at_equilibrium = gap_of(log_weight) < ARRIVED
     clock = _clock(profile, nodes, endless=isinstance(action, GeometricAction) and at_equilibrium)
     path = WassersteinPath(layers, problem.initial, problem.energy, clock, _curves(profile, nodes, clock, log_weight))
@@ -114,11 +114,11 @@ def _curves(profile: Profile, nodes: Nodes, clock: Clock, log_weight: np.ndarray
     )
 
 
-def _log_weights(energy: FreeEnergy, end: State) -> np.ndarray:
-    """-(V + D log rho) / D at the last node; empty where there is no equilibrium of that form."""
+def log_weights(energy: FreeEnergy, x: Any, log_density: Any) -> np.ndarray:
+    """-(V + D log rho) / D at particles (n, d); empty where there is no equilibrium of that form."""
     if energy.diffusion == 0 or energy.potential is None:
         return np.zeros(0)
-    value = energy.per_particle(jnp.asarray(end.x, dtype=float), jnp.asarray(end.log_density, dtype=float))
+    value = energy.per_particle(jnp.asarray(x, dtype=float), jnp.asarray(log_density, dtype=float))
     return -np.asarray(value, dtype=np.float64) / energy.diffusion
 
 
