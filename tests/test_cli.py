@@ -100,7 +100,7 @@ def test_version_list_and_help():
     for name in problems.names():
         assert re.search(rf"^{re.escape(name)}$", listed.stdout, re.MULTILINE)
     assert "--set separation=5" in listed.stdout
-    for command in ([], ["solve"], ["sample"], ["show"], ["report"]):
+    for command in ([], ["solve"], ["sample"], ["show"], ["report"], ["compare"]):
         outcome = run(*command, "--help")
         assert outcome.exit_code == 0
         assert "Usage" in outcome.stdout
@@ -337,6 +337,49 @@ def test_report_draws_again(stored):
     outcome = run("report", "stored", "--out", "pictures", *PROBLEM)
     assert outcome.exit_code == 0
     assert sorted(map(Path, outcome.stdout.split())) == sorted(Path("pictures").iterdir())
+
+
+def test_compare_prints_writes_and_draws(stored):
+    outcome = run("compare", "stored", "--samples", "150", *PROBLEM)
+    assert outcome.exit_code == 0, outcome.exception
+    assert outcome.stdout.startswith("exact against OrnsteinUhlenbeck\n")
+    rows = [line.split() for line in outcome.stdout.splitlines() if re.match(r" *(\d|inf)", line)]
+    assert [len(row) for row in rows] == [11] * 8 + [8] * 8
+    assert rows[-1][4:6] == ["-", "-"]  # the last time is infinite
+    assert all(0.4 < float(row[4]) < 2.5 for row in rows[:8])  # W2 over its floor
+    assert {"stored/comparison.json", "stored/pictures/comparison.png"} <= set(outcome.stdout.split())
+    assert Path("stored/pictures/comparison.png").read_bytes().startswith(b"\x89PNG")
+    assert "place 8 of 8" in outcome.stderr
+    content = json.loads(Path("stored/comparison.json").read_text())
+    assert content["reference"] == "OrnsteinUhlenbeck"
+    assert content["samples"] == 150
+    assert len(content["wasserstein"]) == len(content["l1"]) == 8
+    assert content["times"][-1] == {"$float": "inf"}
+    # The run is still complete, and nothing partial is left.
+    assert verify("stored")
+    assert run("show", "stored").exit_code == 0
+    assert not [file for file in Path("stored").rglob(".*")]
+
+
+def test_compare_prints_json_follows_the_seed_and_writes_elsewhere(stored, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("genwgp.cli.compare.draw_comparison", lambda *arguments: drawn.append(arguments[-1]))
+    arguments = ("compare", "stored", "--samples", "60", "--json", "--out", "else/where", *PROBLEM)
+    first, same, other = (json.loads(run(*arguments, "--seed", seed).stdout) for seed in (1, 1, 2))
+    assert first["wasserstein"] == same["wasserstein"] != other["wasserstein"]
+    assert json.loads(Path("else/where/comparison.json").read_text())["seed"] == 2
+    assert drawn == [Path("else/where/pictures/comparison.png")] * 3
+    assert not Path("stored/comparison.json").exists()
+
+
+def test_compare_says_what_it_needs(stored):
+    assert "pass problem=" in complaint("compare", "stored")
+    assert "no such run folder" in complaint("compare", "nothing")
+    assert "--samples" in complaint("compare", "stored", "--samples", "1")
+    Path("taken").write_text("")
+    outcome = run("compare", "stored", "--samples", "60", "--out", "taken/folder", *PROBLEM)
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert "cannot be written" in outcome.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Pictures: there, readable as PNG, with what they claim to show, and without touching matplotlib's global state."""
 
 import sys
+from typing import Any
 
 import jax
 import matplotlib as mpl
@@ -12,8 +13,10 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from exact_path import ExactPath, exact_problem, exact_solution
+from genwgp.diagnostics import compare
 from genwgp.errors import InputError, RunFolderError
-from genwgp.report import draw_all, hero, style
+from genwgp.report import draw_all, draw_comparison, hero, style
+from genwgp.report.comparison import comparison_picture
 from genwgp.report.curves import free_energy_picture, layers_picture, residual_picture
 from genwgp.report.density import SIDE, densities, density_picture
 from genwgp.report.sampling import equilibrium_shape, frames, grid, log_density, window
@@ -203,3 +206,65 @@ def test_pictures_go_where_they_can(plane, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunFolderError, match="cannot be written"):
         draw_all(plane, tmp_path / "file" / "pictures")
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def compared(request):
+    solution = exact_solution(dim=request.param, layers=3)
+    return solution, compare(solution, solution.problem.reference, nodes=4, samples=200)
+
+
+def test_comparisons_show_energies_ratios_and_densities_up_to_two_dimensions(compared):
+    solution, found = compared
+    picture = comparison_picture(found, solution.path, solution.problem.reference)
+    left, right = picture.axes[:2]
+    np.testing.assert_array_equal(line(left, "reference"), np.stack([found.times, found.reference_free_energy], 1)[:-1])
+    np.testing.assert_array_equal(line(right, "$W_2$"), np.stack([found.arclength, found.ratio()], 1))
+    assert "of the drop" in left.get_title()
+    panels = {1: 8, 2: 12 + 2, 3: 0}[solution.path.dim]  # two colour bars in the plane
+    assert len(picture.axes) == 2 + panels
+    assert texts(picture).count("$s = ") == (4 if solution.path.dim < 3 else 0)
+
+
+def test_differences_are_in_per_cent_of_the_peak():
+    solution = exact_solution(dim=1, layers=3)
+    other: Any = exact_problem(dim=1, diffusion=2.0).reference
+    found = compare(solution, other, nodes=4, samples=200)
+    picture = comparison_picture(found, solution.path, other)
+    upper, lower = (np.asarray(picture.axes[i].get_lines()[0].get_xydata()) for i in (5, 9))
+    x, rho = upper[:, :1], solution.path.equilibrium.log_prob
+    reference = np.exp(other.density(np.inf).log_prob(x))
+    np.testing.assert_allclose(upper[:, 1], np.exp(rho(x)), rtol=1e-6)
+    np.testing.assert_allclose(lower[:, 1], 100 * (upper[:, 1] - reference) / reference.max(), atol=1e-9)
+
+
+def test_a_reference_that_only_samples_is_compared_without_densities(plane):
+    class Sampling:
+        def __init__(self, t):
+            self.sample = plane.problem.reference.density(t).sample
+
+    class Particles:
+        density = staticmethod(Sampling)
+
+    found = compare(plane, Particles(), nodes=2, samples=100)
+    picture = comparison_picture(found, plane.path, Particles())
+    assert len(picture.axes) == 2
+    assert "the reference does not know it" in picture.axes[0].get_title()
+
+
+def test_large_ratios_are_drawn_logarithmically(plane):
+    found = compare(plane, plane.problem.reference, nodes=2, samples=100)
+    scale = lambda comparison: comparison_picture(comparison, plane.path, plane.problem.reference).axes[1].get_yscale()
+    assert scale(found) == "linear"
+    assert scale(found._replace(mean_error=100 * found.mean_error_floor)) == "log"
+
+
+def test_comparisons_are_written_where_they_can(plane, tmp_path):
+    found = compare(plane, plane.problem.reference, nodes=2, samples=100)
+    arguments = (found, plane.path, plane.problem.reference)
+    with Image.open(draw_comparison(*arguments, tmp_path / "new" / "comparison.png")) as image:
+        assert image.height > image.width / 2  # curves, and densities below
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["comparison.png"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFolderError, match="cannot be written"):
+        draw_comparison(*arguments, tmp_path / "file" / "comparison.png")

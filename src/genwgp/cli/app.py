@@ -7,6 +7,7 @@ import typer
 
 import genwgp
 from genwgp import problems
+from genwgp.cli.compare import compare_run
 from genwgp.cli.group import OneLineGroup
 from genwgp.cli.solve import Options, run_solve
 from genwgp.cli.stored import report_run, sample_run, show_run
@@ -144,3 +145,18 @@ def report(
 ) -> None:
     """Draw the pictures of a run again."""
     report_run(run, out, problem)
+
+
+@app.command()
+def compare(
+    run: RunArgument,
+    samples: Annotated[int, typer.Option(min=2, max=10_000, help="Samples of each draw.")] = 4000,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the samples.")] = 0,
+    problem: ProblemOption = None,
+    as_json: JsonOption = False,
+    out: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Where comparison.json and the picture go [default: RUN].")
+    ] = None,
+) -> None:
+    """Compare the path of a run with the best reference of its problem; takes minutes in more than one dimension."""
+    compare_run(run, samples, seed, problem, as_json, out)

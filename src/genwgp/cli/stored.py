@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +17,7 @@ from genwgp.cli.given import problem_of
 from genwgp.cli.table import columns, figure, summary_table
 from genwgp.errors import InputError
 from genwgp.io import load, read_curves, read_run
-from genwgp.io.folder import CURVES
+from genwgp.io.folder import CURVES, replace_file
 from genwgp.io.plain import decode, encode
 from genwgp.report import draw_all
 from genwgp.solvers import Result
@@ -55,7 +53,7 @@ def sample_run(folder: str, place: dict[str, Any], n: int, output: str | None, s
     form = _form(output)
     if output is not None and Path(output).exists():
         raise InputError("--output", output, "a file that does not exist yet")
-    with _loaded(folder, problem) as solution:
+    with loaded(folder, problem) as solution:
         if solution.result != Result.CONVERGED:
             print(f"genwgp: note: {folder} is {solution.result}: {solution.message}", file=sys.stderr)
         rho = _density(solution.path, place)
@@ -74,13 +72,13 @@ def sample_run(folder: str, place: dict[str, Any], n: int, output: str | None, s
 
 def report_run(folder: str, output: str | None, problem: str | None) -> None:
     """Draw the pictures of a run again, into its folder unless another is given."""
-    with _loaded(folder, problem) as solution:
+    with loaded(folder, problem) as solution:
         for file in draw_all(solution, output or Path(folder) / "pictures"):
             print(file)
 
 
 @contextmanager
-def _loaded(folder: str, problem: str | None) -> Iterator[Any]:
+def loaded(folder: str, problem: str | None) -> Iterator[Any]:
     """The solution in a folder, in a context of the precision that it was computed in."""
     run = read_run(folder)
     use_compilation_cache()
@@ -126,12 +124,7 @@ def _write(output: str | None, content: bytes) -> None:
     if output is None:
         sys.stdout.write(content.decode())
         return
-    file = Path(output)
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, file)
+        replace_file(Path(output), content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise InputError("--output", output, f"a file that can be written ({error.strerror or error})") from None

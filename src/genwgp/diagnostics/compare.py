@@ -99,7 +99,7 @@ def compare(
     key = jax.random.key(0) if key is None else key
     x0 = jnp.asarray(path.initial.quasi_sample(int(jax.random.randint(key, (), 0, 2**30)), PARTICLES), dtype=float)
     rows, missing = [], {}
-    for i, place in enumerate(_places(path, nodes)):
+    for i, place in enumerate(places(path, nodes)):
         row, no_row = _figures(path, reference, place, x0, samples, jax.random.fold_in(key, i))
         rows.append(row)
         missing |= no_row
@@ -111,8 +111,8 @@ def compare(
     return Comparison(samples=samples, **columns, **ends, missing=missing | no_ends)
 
 
-def _places(path: Any, count: int) -> list[dict[str, Any]]:
-    """Arguments of `path.at`; the end as a node, since rounding must not leave the path."""
+def places(path: Any, count: int) -> list[dict[str, Any]]:
+    """What `path.at` takes for places equidistant in arclength; the end as a node: rounding must not leave the path."""
     arclength = float(path.arclength[-1]) * np.arange(1, count) / count
     return [{"arclength": float(s)} for s in arclength] + [{"node": len(path.arclength) - 1}]
 

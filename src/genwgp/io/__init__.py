@@ -1,5 +1,7 @@
 """Run folders and problem files. Nothing is pickled, and nothing that is read is executed."""
 
+from genwgp.io.comparison import comparison_record as comparison_record
+from genwgp.io.comparison import write_comparison as write_comparison
 from genwgp.io.curves import dataset as dataset
 from genwgp.io.curves import read_curves as read_curves
 from genwgp.io.expression import Expression as Expression
@@ -21,6 +23,7 @@ __all__ = [
     "ProblemFile",
     "SolveSection",
     "check_new_folder",
+    "comparison_record",
     "dataset",
     "gallery_source",
     "load",
@@ -32,4 +35,5 @@ __all__ = [
     "summary",
     "toml_source",
     "verify",
+    "write_comparison",
 ]

@@ -89,8 +89,24 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON object, readable, one entry a line."""
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    """Write a JSON object."""
+    path.write_text(json_text(content), encoding="utf-8")
+
+
+def json_text(content: dict[str, Any]) -> str:
+    """A JSON object, readable, one entry a line."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def replace_file(file: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all, in the place of one of that name; its folder is made. OSError."""
+    temporary = file.with_name(f".{file.name}{PARTIAL}{secrets.token_hex(4)}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def is_folder(path: Path) -> bool:

@@ -1,0 +1,30 @@
+"""A comparison as a JSON file, beside a run or elsewhere."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+import genwgp
+from genwgp.diagnostics.compare import Comparison
+from genwgp.errors import RunFolderError
+from genwgp.io.folder import json_text, replace_file
+from genwgp.io.plain import encode
+
+FILE = "comparison.json"
+
+
+def comparison_record(comparison: Comparison, **about: Any) -> dict[str, Any]:
+    """The figures of a comparison by name, what it was made with, and `about`, as JSON can hold them."""
+    figures = {**comparison._asdict(), "ratio": comparison.ratio(), "time_ratio": comparison.time_ratio}
+    origin = {"date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "genwgp": genwgp.__version__}
+    return encode("comparison", {**origin, **about, **figures})
+
+
+def write_comparison(record: dict[str, Any], folder: str | Path) -> Path:
+    """Write a record as `comparison.json`, whole or not at all, in the place of an earlier one. RunFolderError."""
+    file = Path(folder) / FILE
+    try:
+        replace_file(file, json_text(record).encode())
+    except OSError as error:
+        raise RunFolderError(f"{file}: cannot be written ({error.strerror or error})") from None
+    return file
