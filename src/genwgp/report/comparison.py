@@ -25,6 +25,7 @@ DISTANCES = {
     "covariance_error": ("covariance", style.PURPLE, "v-"),
 }
 TALLEST = 1.25  # a panel of the plane over its width
+SHARE = 0.998  # of the points of a panel whose differences are within the colours: single ones must not set them
 LOGARITHMIC = 6.0  # a ratio above which the axis of ratios is logarithmic
 
 
@@ -148,7 +149,8 @@ def _in_the_plane(picture: Any, box: np.ndarray, pairs: list[Pair]) -> None:
     axes = picture.subplots(3, len(pairs), sharex=True, sharey=True, squeeze=False)
     shape = (SIDE, SIDE)
     everything = np.stack([pair.path.reshape(shape) for pair in pairs])
-    limit = max(float(np.abs(pair.difference).max()) for pair in pairs) or 1.0
+    differences = np.abs([pair.difference for pair in pairs])
+    limit = float(np.quantile(differences, SHARE, axis=1).max()) or 1.0
     image = change = None
     for column, pair in zip(axes.T, pairs, strict=True):
         image = heat_map(column[0], pair.path.reshape(shape), box, everything)
@@ -168,7 +170,9 @@ def _in_the_plane(picture: Any, box: np.ndarray, pairs: list[Pair]) -> None:
     for panel, name in zip(axes[:, 0], ("path", "reference", "difference"), strict=True):
         panel.set_ylabel(f"{name}\n$x_1$")
     picture.colorbar(image, ax=axes[:2], shrink=0.8, pad=0.015).set_label(r"density $\rho$ (square-root scale)")
-    picture.colorbar(change, ax=axes[2], shrink=0.9, pad=0.015).set_label("difference (% of the peak)")
+    beyond = "both" if differences.max() > limit else "neither"
+    bar = picture.colorbar(change, ax=axes[2], shrink=0.9, pad=0.015, extend=beyond)
+    bar.set_label("difference (% of the peak)")
 
 
 def _distance(pair: Pair) -> str:

@@ -12,7 +12,7 @@ from genwgp.diagnostics.distances.samples import Samples
 from genwgp.errors import InputError
 from genwgp.references.box import tensor_grid
 
-NOTHING = 1e-12  # share of a density below which a cell of a grid is empty: log-densities are rounding there
+LOST = 1e-6  # of p, where q vanishes: less than this is the rim of a grid on which q was computed
 SIZE = {1: 2049, 2: 129}  # points of a grid along an axis
 
 LogDensity = Callable[[Any], Any]  # points (n, d) -> (n,)
@@ -58,8 +58,8 @@ def grid_distances(log_p: LogDensity, log_q: LogDensity, box: Any, size: int | N
     `box` (d, 2), d = 1 or 2: lower and upper end of each axis; `size` points an axis (2049 and 129). Functions of
     points (n, d) that return (n,). The terms -p + q cancel where the box holds all of the mass, and keep KL from being
     negative where it does not. Where a log-density is not finite the density counts as 0: `mass` and `other_mass` say
-    what the grid has seen. KL is infinite where q vanishes and p does not; cells that hold less than 1e-12 of p count
-    as empty there. InputError for other boxes or shapes.
+    what the grid has seen. KL is infinite where q vanishes on more than 1e-6 of p; on less, that part does not count.
+    InputError for other boxes or shapes.
     """
     box = finite_array("box", box, (None, 2))
     if len(box) not in SIZE or np.any(box[:, 0] >= box[:, 1]):
@@ -68,11 +68,10 @@ def grid_distances(log_p: LogDensity, log_q: LogDensity, box: Any, size: int | N
     points = tensor_grid(box, size)
     weight = _trapezoid(box, size)
     p, q = (_density(field, function, points) for field, function in (("log_p", log_p), ("log_q", log_q)))
-    seen = p * weight > NOTHING
-    with np.errstate(divide="ignore"):
-        ratio = np.log(p[seen]) - np.log(q[seen])
-    excess = np.where(seen, q - p, np.maximum(q - p, 0))
-    kl = np.sum((weight * p)[seen] * ratio) + weight @ excess
+    both = (p > 0) & (q > 0)
+    alone = float(weight @ np.where(q > 0, 0, p))
+    ratio = np.log(p[both]) - np.log(q[both])
+    kl = (weight * p)[both] @ ratio + weight @ np.where(q > 0, q - p, 0) if alone < LOST else np.inf
     return GridDistances(float(weight @ np.abs(p - q)), float(kl), float(weight @ p), float(weight @ q))
 
 
