@@ -344,7 +344,7 @@ def test_compare_prints_writes_and_draws(stored):
     assert outcome.exit_code == 0, outcome.exception
     assert outcome.stdout.startswith("exact against OrnsteinUhlenbeck\n")
     rows = [line.split() for line in outcome.stdout.splitlines() if re.match(r" *(\d|inf)", line)]
-    assert [len(row) for row in rows] == [11] * 8 + [8] * 8
+    assert [len(row) for row in rows] == [11] * 8 + [9] * 8
     assert rows[-1][4:6] == ["-", "-"]  # the last time is infinite
     assert all(0.4 < float(row[4]) < 2.5 for row in rows[:8])  # W2 over its floor
     assert {"stored/comparison.json", "stored/pictures/comparison.png"} <= set(outcome.stdout.split())

@@ -68,6 +68,7 @@ def test_energies_times_and_densities_of_an_exact_path(on_itself):
     np.testing.assert_allclose(on_itself.time_ratio[:-1], 1, atol=0.01)
     assert np.isnan(on_itself.time_ratio[-1])
     np.testing.assert_allclose([on_itself.l1, on_itself.kl], 0, atol=1e-9)
+    np.testing.assert_allclose(on_itself.mass, 1, atol=1e-3)
     assert abs(on_itself.gap) < 1e-9
     assert on_itself.effective_sample_size == 1
     assert on_itself.log_normaliser == on_itself.reference_log_normaliser
@@ -95,7 +96,7 @@ def test_another_equilibrium_shows_in_all_figures():
     assert found.wasserstein[-1] == pytest.approx(exact, rel=0.25)
     # Covariances differ by the factor 2, and KL is d/2 (log 2 - 1/2) nats.
     assert found.covariance_error[-1] == pytest.approx(0.5, abs=0.1)
-    assert found.kl[-1] == pytest.approx(np.log(2) - 0.5, rel=1e-5)
+    assert found.kl[-1] == pytest.approx(np.log(2) - 0.5, rel=1e-3)
     assert found.reference_log_normaliser == pytest.approx(found.log_normaliser + np.log(2))
     drop = solution.path.free_energy[0] - solution.path.free_energy[-1]
     difference = found.free_energy[-1] - reference.equilibrium_free_energy
@@ -109,7 +110,7 @@ def test_a_shift_is_the_distance_and_the_error_of_the_mean(line):
     np.testing.assert_allclose(found.wasserstein, a, rtol=0.1)
     spread = [float(np.sqrt(rho(t).covariance[0, 0])) for t in found.times]
     np.testing.assert_allclose(found.mean_error, a / np.array(spread), rtol=0.1)
-    np.testing.assert_allclose(found.kl, a**2 / (2 * np.array(spread) ** 2), rtol=1e-4)
+    np.testing.assert_allclose(found.kl, a**2 / (2 * np.array(spread) ** 2), rtol=1e-2)
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.9, 1.2, 3.0])

@@ -41,6 +41,7 @@ DENSITIES = (
     ("t ref/t", "time_ratio"),
     ("L1", "l1"),
     ("KL", "kl"),
+    ("mass", "mass"),
 )
 
 
