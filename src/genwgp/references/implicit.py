@@ -25,7 +25,7 @@ EMBEDDED = np.array([59 / 48, -17 / 96, 225 / 32, -85 / 12, 0.0])
 FACTORS = 6  # LU factors kept
 ITERATIONS, MANY = 30, 8  # of a stage with an interaction: at most, and before its factor is made anew
 KEPT = 0.5  # share of the content of a cell that the correction may not take
-SMALLEST_STEP = 2.0**-60
+SHORTEST = 2.0**-20  # steps, over the time of diffusion through a cell
 
 
 class _NoStage(Exception):
@@ -56,19 +56,19 @@ class Implicit:
 
     def march(self, rho: np.ndarray, duration: float, step: float) -> tuple[np.ndarray, float]:
         """rho after `duration`, and the step to go on with. NotConvergedError if steps become too small."""
-        time = 0.0
-        while time < duration:
-            dt = min(step, duration - time)
+        left_over = duration
+        while left_over > 0:
+            dt = min(step, left_over)
             try:
                 after, error = self._step(rho, dt)
             except _NoStage:
                 after, error = rho, math.inf
-            if error > self._tolerance:
+            if not error <= self._tolerance:
                 step = min(step, self._power(dt)) * max(self._power(self._wish(error)), 2.0**-4) / 2
-                if step < SMALLEST_STEP:
-                    raise NotConvergedError(f"steps below {SMALLEST_STEP:.1g} in time", rho)
+                if not step > SHORTEST * self.first_step():
+                    raise NotConvergedError(f"steps in time became shorter than {step:.1g}", rho)
                 continue
-            rho, time = after, time + dt
+            rho, left_over = after, left_over - dt
             if dt == step:  # the last, cut step says nothing about longer ones
                 step *= min(max(self._power(self._wish(error)), 1.0), 8.0)
         return rho, step
