@@ -13,7 +13,7 @@ from genwgp.references.box import SIZE, find_box, tensor_grid
 from genwgp.references.evaluate import on_points
 from genwgp.references.internal import InternalEnergy
 
-NEGLIGIBLE = 25.0  # exp(-25) = 1e-11: what lies deeper does not matter beside the errors of a mesh
+NEGLIGIBLE = {1: 36.0, 2: 20.0}  # exp(-20) = 2e-9: what lies deeper does not matter beside the errors of a mesh
 START_SAMPLES = 4096
 CELLS = {1: 4096, 2: 288}  # per axis, with an entropy
 MOST_CELLS = {1: 16384, 2: 448}
@@ -30,21 +30,23 @@ Values = Callable[[np.ndarray], np.ndarray]
 def automatic_box(
     initial: AbstractDensity, V: Values | None, internal: Entropy | InternalEnergy | None, interacting: bool
 ) -> np.ndarray:
-    """The box (d, 2) that holds the start and whatever the flow makes of it, up to e^-25.
+    """The box (d, 2) that holds the start and whatever the flow makes of it, but for what is NEGLIGIBLE.
 
-    With an entropy: where V - min V < 25 D. Without, and without interaction: mu = V + D U'(rho) does not exceed its
-    largest value at the start, so neither does V on the support. InputError where the energy does not bound the path.
+    With an entropy: where (V - min V) / D < 36 in one dimension, 20 in two. Without, and without interaction:
+    mu = V + D U'(rho) does not exceed its largest value at the start, so neither does V on the support. InputError
+    where the energy does not bound the path.
     """
+    depth = NEGLIGIBLE[initial.dim]
     minus_log = on_points(INITIAL_FIELD, lambda x: -initial.log_prob(x), LOG_DENSITY)
     x = initial.quasi_sample(0, START_SAMPLES)
     around = np.stack([x.min(axis=0), x.max(axis=0)], axis=1)
     wide = np.ptp(around, axis=1, keepdims=True) * np.array([-0.5, 0.5]) + around
-    start = find_box(minus_log, initial.dim, NEGLIGIBLE, wide, INITIAL_FIELD)
+    start = find_box(minus_log, initial.dim, depth, wide, INITIAL_FIELD)
     if V is None or (interacting and not isinstance(internal, Entropy)):
         allowed = "(d, 2) finite numbers: only a potential, without interaction or with an entropy, bounds the path"
         raise InputError("FiniteVolume.box", None, allowed)
     if isinstance(internal, Entropy):
-        return _union(start, find_box(V, initial.dim, NEGLIGIBLE * internal.D, None, POTENTIAL_FIELD))
+        return _union(start, find_box(V, initial.dim, depth * internal.D, None, POTENTIAL_FIELD))
     level, lowest = _level(start, minus_log, V, internal)
     region = find_box(V, initial.dim, max(level - lowest, 1e-12 * abs(level)), start, POTENTIAL_FIELD)
     region = _union(start, region)
@@ -67,7 +69,7 @@ def _level(start: np.ndarray, minus_log: Values, V: Values, internal: InternalEn
     """The largest mu at the start, and the least V there."""
     points = tensor_grid(start, SIZE[len(start)])
     log_rho, height = -minus_log(points), V(points)
-    supported = log_rho > log_rho.max() - NEGLIGIBLE
+    supported = log_rho > log_rho.max() - NEGLIGIBLE[len(start)]
     inner = 0.0 if internal is None else np.asarray(internal.derivative(jnp.exp(jnp.asarray(log_rho, dtype=float))))
     return float(np.max((height + inner)[supported])), float(height[supported].min())
 

@@ -35,9 +35,9 @@ class FiniteVolume:
     `initial`: a density in one or two dimensions. `potential`: V, one point (d,) -> scalar, or None. `interaction`: W,
     one difference (d,) -> scalar, symmetric, or None; W may be infinite at zero. `internal`: None, genwgp.Entropy(D),
     or an InternalEnergy (PorousMedium, CustomInternal). `box` (d, 2) and `cells`, their number along each axis, one
-    number or d of them: by default the box holds all but e^-25 of the start and of the equilibrium, with 4096 cells or
-    288 along each axis, more for a narrow start (400, or 128 along each axis, without entropy). `tolerance`: error of
-    one step in time, in L1, with an entropy.
+    number or d of them: by default the box holds all but e^-36 of the start and of the equilibrium (e^-20 in two
+    dimensions), with 4096 cells, or 288 along each axis, more for a narrow start (without entropy 400, or 128).
+    `tolerance`: error of one step in time, in L1, with an entropy.
 
     With an entropy: Scharfetter-Gummel fluxes, implicit steps of order four (see `Implicit`); without interaction the
     steady state is exactly exp(-V/D)/Z on the cells. Else: the scheme of Carrillo, Chertock and Huang (see `Upwind`),
@@ -55,7 +55,7 @@ class FiniteVolume:
         internal: Entropy | InternalEnergy | None = None,
         box: Any = None,
         cells: Any = None,
-        tolerance: float = 1e-6,
+        tolerance: float = 1e-5,
     ):
         self.initial = as_density(initial)
         self.dim = self.initial.dim
