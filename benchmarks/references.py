@@ -216,8 +216,7 @@ disk, from the jump at its edge). Orders: log2 of the ratio to the row above.
 {errors_of_defaults}
 
 Largest errors at these times, over the same scales. Where no exact path is known: a third of the difference to half as
-many cells along each axis. Seconds of one core, with compilation, for F at all
-these times.
+many cells along each axis. Seconds of one core, with compilation, for F at all these times.
 
 ## Langevin particles, Ornstein-Uhlenbeck, d = 5, t = 1
 
