@@ -1,4 +1,4 @@
-"""Where exp(-V/D) matters: the smallest box, on a grid, around the region V - min V < 45 D."""
+"""Where exp(-V/D) matters: the smallest box, on a grid, around the region V - min V < depth D."""
 
 from collections.abc import Callable
 
@@ -12,24 +12,33 @@ SIZE = {1: 4097, 2: 257}  # points per axis of the search
 GROWTHS, SHRINKS = 20, 12
 
 
-def find_box(values: Callable[[np.ndarray], np.ndarray], dim: int, D: float, start: np.ndarray | None) -> np.ndarray:
-    """The box (d, 2); `values` maps points (n, d) to V (n,). InputError if the region does not end."""
+def find_box(
+    values: Callable[[np.ndarray], np.ndarray],
+    dim: int,
+    energy: float,
+    start: np.ndarray | None,
+    field: str = "QuadratureReference.potential",
+) -> np.ndarray:
+    """The box (d, 2) of V - min V < `energy`; `values` maps points (n, d) to V (n,); the search begins at `start`.
+
+    InputError naming `field` if the region does not end.
+    """
     box = np.array([[-HALF_WIDTH, HALF_WIDTH]] * dim) if start is None else start
     for _ in range(GROWTHS):
-        low, high, _ = _region(values, box, D)
+        low, high, _ = _region(values, box, energy, field)
         touched_low, touched_high = low <= box[:, 0], high >= box[:, 1]
         if not np.any(touched_low | touched_high):
-            return _shrink(values, box, D)
+            return _shrink(values, box, energy, field)
         width = box[:, 1] - box[:, 0]
         box = np.stack([box[:, 0] - width * touched_low, box[:, 1] + width * touched_high], axis=1)
     allowed = "a function that grows in all directions, so that exp(-V/D) has an integral"
-    raise InputError("QuadratureReference.potential", f"V < min V + {DEPTH:g} D out to {box.tolist()}", allowed)
+    raise InputError(field, f"V < min V + {energy:g} out to {box.tolist()}", allowed)
 
 
-def _shrink(values: Callable[[np.ndarray], np.ndarray], box: np.ndarray, D: float) -> np.ndarray:
+def _shrink(values: Callable[[np.ndarray], np.ndarray], box: np.ndarray, energy: float, field: str) -> np.ndarray:
     """Cut to the region and a rim of two cells, again and again, as finer grids see it better, until it stays."""
     for _ in range(SHRINKS):
-        low, high, spacing = _region(values, box, D)
+        low, high, spacing = _region(values, box, energy, field)
         low, high = np.maximum(low - 2 * spacing, box[:, 0]), np.minimum(high + 2 * spacing, box[:, 1])
         tighter = np.stack([low, high], axis=1)
         if np.all(tighter[:, 1] - tighter[:, 0] > 0.9 * (box[:, 1] - box[:, 0])):
@@ -38,13 +47,15 @@ def _shrink(values: Callable[[np.ndarray], np.ndarray], box: np.ndarray, D: floa
     return box
 
 
-def _region(values: Callable[[np.ndarray], np.ndarray], box: np.ndarray, D: float) -> tuple[np.ndarray, ...]:
+def _region(
+    values: Callable[[np.ndarray], np.ndarray], box: np.ndarray, energy: float, field: str
+) -> tuple[np.ndarray, ...]:
     """The lowest and highest corner of the region on the grid of this box, and its spacing."""
     points = tensor_grid(box, SIZE[len(box)])
-    energy = values(points)
-    if not np.any(np.isfinite(energy)):
-        raise InputError("QuadratureReference.potential", f"no finite value in {box.tolist()}", "finite somewhere")
-    inside = points[energy <= energy.min() + DEPTH * D]
+    height = values(points)
+    if not np.any(np.isfinite(height)):
+        raise InputError(field, f"no finite value in {box.tolist()}", "finite somewhere")
+    inside = points[height <= height.min() + energy]
     return inside.min(axis=0), inside.max(axis=0), (box[:, 1] - box[:, 0]) / (SIZE[len(box)] - 1)
 
 

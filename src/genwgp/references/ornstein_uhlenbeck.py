@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from genwgp.checks import finite_array, is_traced, positive_definite, positive_number
+from genwgp.checks import finite_array, positive_definite, positive_number
 from genwgp.errors import InputError
 from genwgp.initial.gaussian import Gaussian
 from genwgp.initial.mixture import Mixture
+from genwgp.references.base import time_in
 
 
 class OrnsteinUhlenbeck(eqx.Module):
@@ -56,7 +57,7 @@ class OrnsteinUhlenbeck(eqx.Module):
 
     def density(self, t: Any) -> Gaussian | Mixture:
         """The density at time t in [0, inf]; differentiable in t. InputError for t < 0 or NaN."""
-        decay, spread = self._propagators(_time(t))
+        decay, spread = self._propagators(time_in(t))
         if isinstance(self.start, Gaussian):
             covariance = decay @ self.start.covariance @ decay + spread
             return Gaussian(self.b + decay @ (self.start.mean - self.b), covariance)
@@ -76,6 +77,10 @@ class OrnsteinUhlenbeck(eqx.Module):
         slope = self.A - self.D * jnp.linalg.inv(rho.covariance)
         return jnp.sum((self.A @ (rho.mean - self.b)) ** 2) + jnp.trace(slope @ rho.covariance @ slope)
 
+    def describe(self) -> str:
+        """What it is, in words."""
+        return f"exact: Ornstein-Uhlenbeck from a {type(self.start).__name__}, d = {self.start.dim}"
+
     def _gaussian(self, t: Any) -> Gaussian:
         rho = self.density(t)
         if not isinstance(rho, Gaussian):
@@ -87,9 +92,3 @@ class OrnsteinUhlenbeck(eqx.Module):
         decay = (self._basis * jnp.exp(-self._rates * t)) @ self._basis.T
         spread = (self._basis * (-self.D * jnp.expm1(-2 * self._rates * t) / self._rates)) @ self._basis.T
         return decay, spread
-
-
-def _time(t: Any) -> Float[Array, ""]:
-    if not is_traced(t) and not (np.ndim(t) == 0 and np.asarray(t).dtype.kind in "iuf" and np.asarray(t) >= 0):
-        raise InputError("t", t, "one time, at least 0 (inf: the equilibrium)")
-    return jnp.asarray(t, dtype=float)

@@ -13,7 +13,8 @@ from genwgp.checks import finite_array, function, integer, positive_number, reas
 from genwgp.energies.free_energy import POTENTIAL
 from genwgp.errors import InputError
 from genwgp.initial.base import Points, sobol
-from genwgp.references.box import find_box, tensor_grid
+from genwgp.references.box import DEPTH, find_box, tensor_grid
+from genwgp.references.evaluate import on_points
 
 FIRST, LAST = {1: 257, 2: 129}, {1: 65537, 2: 2049}  # points per axis; each refinement halves the spacing
 PIECES = 64  # points in a cell that tell how much of it lies in a set
@@ -52,7 +53,7 @@ class QuadratureReference:
         self.box = None if box is None else finite_array("QuadratureReference.box", box, (self.dim, 2))
         if self.box is not None and np.any(self.box[:, 0] >= self.box[:, 1]):
             raise InputError("QuadratureReference.box", self.box.tolist(), "lower ends below upper ends")
-        self._batched = jax.jit(jax.vmap(lambda x: jnp.asarray(potential(x), dtype=x.dtype)))
+        self._values = on_points("QuadratureReference.potential", potential, POTENTIAL)
 
     @property
     def log_normaliser(self) -> float:
@@ -74,7 +75,8 @@ class QuadratureReference:
         if points.ndim not in (1, 2) or points.shape[-1] != self.dim:
             allowed = f"{shape_text((self.dim,))} or {shape_text((None, self.dim))}"
             raise InputError("x", f"shape {shape_text(points.shape)}", allowed)
-        values = self._batched(points.reshape(-1, self.dim)).reshape(points.shape[:-1])
+        potential = lambda x: jnp.asarray(self.potential(x), dtype=x.dtype)
+        values = potential(points) if points.ndim == 1 else jax.vmap(potential)(points)
         return -values / self.D - self.log_normaliser
 
     def expectation(self, observable: Callable) -> np.ndarray:
@@ -96,7 +98,7 @@ class QuadratureReference:
 
     @cached_property
     def _grid(self) -> Grid:
-        box = find_box(self._values, self.dim, self.D, self.box)
+        box = find_box(self._values, self.dim, DEPTH * self.D, self.box)
         tolerance = 1e-10 if jnp.zeros(()).dtype == jnp.float64 else 1e-6
         size, last = FIRST[self.dim], -np.inf
         while True:
@@ -118,16 +120,3 @@ class QuadratureReference:
         points = tensor_grid(box, size)
         spacing = (box[:, 1] - box[:, 0]) / (size - 1)
         return points, -self._values(points) / self.D + np.sum(np.log(spacing))
-
-    def _values(self, points: np.ndarray) -> np.ndarray:
-        try:
-            values = np.asarray(self._batched(jnp.asarray(points, dtype=float)), dtype=np.float64)
-        except Exception as error:  # whatever the user's function raises; `from None` keeps jax's traceback out
-            raise InputError("QuadratureReference.potential", reason(error), POTENTIAL) from None
-        if values.shape != (len(points),):
-            given = f"shape {shape_text(values.shape[1:])} for one point"
-            raise InputError("QuadratureReference.potential", given, POTENTIAL)
-        if np.any(np.isnan(values) | (values == -np.inf)):
-            where = points[np.argmax(np.isnan(values) | (values == -np.inf))].tolist()
-            raise InputError("QuadratureReference.potential", f"NaN or -inf at {where}", "a number or +inf everywhere")
-        return values
