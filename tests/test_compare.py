@@ -11,7 +11,7 @@ from exact_path import ExactPath, exact_problem, exact_solution
 from genwgp.diagnostics import Comparison, compare
 from genwgp.diagnostics.distances import gaussian_wasserstein
 from genwgp.errors import InputError
-from genwgp.references import OrnsteinUhlenbeck, QuadratureReference, reference_for
+from genwgp.references import FiniteVolume, OrnsteinUhlenbeck, QuadratureReference, reference_for
 
 
 class Offering:
@@ -206,5 +206,5 @@ def test_comparisons_refused(line):
 
 def test_the_reference_of_a_problem(line):
     assert reference_for(line.problem) is line.problem.reference
-    with pytest.raises(InputError, match=r"^problem: got without; allowed: .*path is known"):
-        reference_for(gw.Problem(line.problem.energy, line.problem.initial, "without"))
+    without = gw.Problem(line.problem.energy, line.problem.initial, "without")
+    assert isinstance(reference_for(without), FiniteVolume)
