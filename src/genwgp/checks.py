@@ -97,7 +97,7 @@ def reason(error: BaseException) -> str:
     """An exception of foreign code as one short piece of a message; jax's own tracing errors in plain words."""
     if isinstance(error, jax.errors.JAXTypeError):
         return "a function that needs concrete numbers, which jax cannot trace or differentiate"
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).removesuffix(" (normalize_indices=True)")  # an argument inside jax
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
