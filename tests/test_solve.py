@@ -166,6 +166,7 @@ def test_interruption_gives_the_path_so_far(problem):
         ({"action": "geometric"}, "action: got geometric"),
         ({"layers": 0}, "layers: got 0"),
         ({"layers": 2.0}, "layers: got 2.0"),
+        ({"layers": 1001}, "layers: got 1001; allowed: a whole number from 1 to 1000"),
         ({"key": 5}, "key: got 5"),
         ({"method": "adam"}, "method: got adam"),
         ({"progress": 1}, "progress: got 1"),

@@ -28,5 +28,5 @@ class RunFolderError(GenwgpError):
 
 
 def _short(given: object, limit: int = 80) -> str:
-    text = " ".join(str(given).split())
+    text = " ".join(str(given).split()) or "nothing"
     return text if len(text) <= limit else text[: limit - 3] + "..."

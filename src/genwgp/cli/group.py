@@ -5,7 +5,7 @@ from typing import Any
 
 from typer.core import TyperGroup
 
-from genwgp.errors import GenwgpError
+from genwgp.errors import GenwgpError, InputError
 
 OK, BAD_INPUT, NOT_CONVERGED, INTERRUPTED = 0, 2, 3, 130
 
@@ -20,6 +20,12 @@ class OneLineGroup(TyperGroup):
         if not standalone_mode:
             return super().main(*arguments, standalone_mode=False, **options)
         sys.exit(self._run(*arguments, **options))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        command = super().get_command(ctx, cmd_name)
+        if command is None and not cmd_name.startswith("-"):
+            raise InputError("command", cmd_name, ", ".join(self.commands))
+        return command
 
     def _run(self, *arguments: Any, **options: Any) -> int:
         try:

@@ -23,6 +23,7 @@ from genwgp.solvers.sweep import CausalSweep, Figures, sweep
 
 Action = GeometricAction | FiniteHorizonAction
 Progress = Callable[[Event], Any]
+MAX_LAYERS = 1000  # far beyond what is of use: a mistyped number ends in a message, not in hours or a full memory
 HELD_OUT = 101  # added to the seed: particles that measure are not those that were trained on
 
 
@@ -49,7 +50,7 @@ def solve(
     """The Wasserstein gradient path of a problem.
 
     `action`: GeometricAction() (the default: to the equilibrium) or FiniteHorizonAction(T) (to physical time T).
-    `layers`: K, nodes are equidistant in Wasserstein length whatever it is. `key`: a jax key, by default key(0); equal
+    `layers`: K, 1 to 1000; nodes are equidistant in Wasserstein length whatever it is. `key`: a jax key, by default key(0); equal
     keys give equal results. `method`: CausalSweep() (the default: velocity-field layers, solved one after the other) or
     Adam() (coupling layers, trained together). `progress` is called with an Event now and then; it may raise
     KeyboardInterrupt, which ends the solve with the path so far, as Ctrl-C does.
@@ -61,7 +62,7 @@ def solve(
     action = GeometricAction() if action is None else action
     method = CausalSweep() if method is None else method
     _check(problem, action, method, progress)
-    K, seed = integer("layers", layers), _seed(key)
+    K, seed = integer("layers", layers, most=MAX_LAYERS), _seed(key)
     began = time.perf_counter()
     tell = (lambda event: None) if progress is None else progress
     if isinstance(method, Adam):
