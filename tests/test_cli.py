@@ -127,9 +127,11 @@ def test_solve_writes_a_folder_and_a_table(solves):
 def test_pictures_come_with_it(solves, monkeypatch):
     solves()
     drawn = []
-    monkeypatch.setattr("genwgp.cli.solve.draw_all", lambda solution, folder: drawn.append((solution.result, folder)))
+    monkeypatch.setattr(
+        "genwgp.cli.solve.draw_all", lambda solution, folder, wanted: drawn.append((solution.result, folder, wanted()))
+    )
     assert run("solve", "banana", "--layers", "2").exit_code == 0
-    assert drawn == [("converged", Path("runs/banana/pictures"))]
+    assert drawn == [("converged", Path("runs/banana/pictures"), True)]
 
 
 def test_the_default_folder_is_the_first_free_one(solves):

@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +17,7 @@ from genwgp.cli.given import problem_of
 from genwgp.cli.table import columns, figure, summary_table
 from genwgp.errors import InputError
 from genwgp.io import load, read_curves, read_run
-from genwgp.io.folder import CURVES
+from genwgp.io.folder import CURVES, write_whole
 from genwgp.io.plain import decode, encode
 from genwgp.report import draw_all
 from genwgp.solvers import Result
@@ -126,12 +124,7 @@ def _write(output: str | None, content: bytes) -> None:
     if output is None:
         sys.stdout.write(content.decode())
         return
-    file = Path(output)
-    temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, file)
+        write_whole(Path(output), content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise InputError("--output", output, f"a file that can be written ({error.strerror or error})") from None

@@ -93,6 +93,17 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file, and its folder where it is missing, that appears whole or not at all."""
+    temporary = file.with_name(f".{file.name}{PARTIAL}{secrets.token_hex(4)}")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def is_folder(path: Path) -> bool:
     """Whether a folder is there; False too for names that the system refuses to look up."""
     try:

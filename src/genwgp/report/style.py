@@ -1,5 +1,6 @@
 """What all pictures share: sizes, colours that colour-blind readers tell apart, and writing without pyplot."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap
 from matplotlib.figure import Figure
+
+from genwgp.io.folder import write_whole
 
 DPI = 130
 # Okabe and Ito's palette.
@@ -44,8 +47,10 @@ def styled():
 
 
 def write(picture: Figure, file: Path) -> Path:
-    """Write a figure as PNG."""
-    picture.savefig(file, dpi=DPI, format="png")
+    """Write a figure as PNG; the file appears whole or not at all."""
+    content = io.BytesIO()
+    picture.savefig(content, dpi=DPI, format="png")
+    write_whole(file, content.getvalue())
     return file
 
 
