@@ -2,6 +2,8 @@
 
 from typing import Any
 
+__all__ = ["GenwgpError", "InputError", "NotConvergedError", "RunFolderError"]
+
 
 class GenwgpError(Exception):
     """Base of every error raised on purpose by genwgp."""
