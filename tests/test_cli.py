@@ -22,7 +22,9 @@ from genwgp.cli import app
 from genwgp.cli.environment import cache_folder, use_compilation_cache
 from genwgp.cli.given import settings_of
 from genwgp.cli.progress import Progress, clock, describe
+from genwgp.cli.stored import _density
 from genwgp.cli.table import ROWS
+from genwgp.errors import InputError
 from genwgp.io import read_run, save, verify
 
 MODULE = """
@@ -347,8 +349,18 @@ def test_sample_never_overwrites_and_never_runs_unasked(stored):
     Path("x.csv").write_text("mine")
     assert "does not exist yet" in complaint("sample", "stored", "--node", "0", "-o", "x.csv", *PROBLEM)
     assert Path("x.csv").read_text() == "mine"
-    assert "pass problem=" in complaint("sample", "stored", "--node", "0")
+    assert "pass problem=, in a shell --problem" in complaint("sample", "stored", "--node", "0")
+    assert "--problem: got 'mine'" in complaint("sample", "stored", "--node", "0", "--problem", "mine")
     assert "not the one that was solved" in complaint("sample", "stored", "--node", "0", "--problem", "mine.py:make")
+
+
+def test_a_place_outside_of_the_path_names_its_option():
+    class Refusing:
+        def at(self, **place):
+            raise InputError("node", 9, "a whole number from 0 to 3")
+
+    with pytest.raises(InputError, match=r"^--node: got 9; allowed: a whole number from 0 to 3"):
+        _density(Refusing(), {"node": 9})
 
 
 def test_report_draws_again(stored):
