@@ -22,7 +22,9 @@ from genwgp.cli import app
 from genwgp.cli.environment import cache_folder, use_compilation_cache
 from genwgp.cli.given import settings_of
 from genwgp.cli.progress import Progress, clock, describe
+from genwgp.cli.stored import _density
 from genwgp.cli.table import ROWS
+from genwgp.errors import InputError
 from genwgp.io import read_run, save, verify
 
 MODULE = """
@@ -127,9 +129,11 @@ def test_solve_writes_a_folder_and_a_table(solves):
 def test_pictures_come_with_it(solves, monkeypatch):
     solves()
     drawn = []
-    monkeypatch.setattr("genwgp.cli.solve.draw_all", lambda solution, folder: drawn.append((solution.result, folder)))
+    monkeypatch.setattr(
+        "genwgp.cli.solve.draw_all", lambda solution, folder, wanted: drawn.append((solution.result, folder, wanted()))
+    )
     assert run("solve", "banana", "--layers", "2").exit_code == 0
-    assert drawn == [("converged", Path("runs/banana/pictures"))]
+    assert drawn == [("converged", Path("runs/banana/pictures"), True)]
 
 
 def test_the_default_folder_is_the_first_free_one(solves):
@@ -215,11 +219,11 @@ def test_actions_methods_and_precision(solves):
         (["solve", "banana", "--set", "diffusion"], "name=value"),
         (["solve", "banana", "--set", "=1"], "name=value"),
         (["solve", "mine.toml", "--set", "entropi.diffusion=1"], "did you mean entropy?"),
-        (["solve", "banana", "--layers", "0"], "--layers"),
-        (["solve", "banana", "--layers", "many"], "--layers"),
-        (["solve", "banana", "--seed", "-1"], "--seed"),
-        (["solve", "banana", "--action", "geometrical"], "--action"),
-        (["solve", "banana", "--method", "newton"], "--method"),
+        (["solve", "banana", "--layers", "0"], "--layers: got 0; allowed: a whole number from 1 to 1000"),
+        (["solve", "banana", "--layers", "many"], "--layers: got many; allowed: a whole number from 1 to 1000"),
+        (["solve", "banana", "--seed", "-1"], "--seed: got -1; allowed: a whole number from 0 to 4294967295"),
+        (["solve", "banana", "--action", "geometrical"], "--action: got geometrical; allowed: geometric or finite"),
+        (["solve", "banana", "--method", "newton"], "--method: got newton; allowed: sweep or adam"),
         (["solve", "banana", "--horizon", "1"], "only with --action finite-horizon"),
         (["solve", "banana", "--action", "finite-horizon"], "--horizon"),
         (["solve", "banana", "--action", "finite-horizon", "--horizon", "nan"], "--horizon: got nan"),
@@ -234,11 +238,27 @@ def test_actions_methods_and_precision(solves):
         (["sample", ".", "--node", "0"], "no MANIFEST.json"),
         (["sample", "."], "one of --time"),
         (["sample", ".", "--time", "1", "--equilibrium"], "--time, --equilibrium"),
-        (["sample", ".", "--node", "0", "-n", "0"], "-n"),
+        (["sample", ".", "--node", "0", "-n", "0"], "-n: got 0; allowed: a whole number from 1 to 100000000"),
         (["sample", ".", "--node", "0", "-o", "x.txt"], ".csv or .npz"),
         (["sample", ".", "--node", "0", "-o", "mine.toml"], ".csv or .npz"),
         (["report", "nothing"], "no such run folder"),
-        (["bogus"], "bogus"),
+        (["solve", "banana", "--layers", str(10**23)], "from 1 to 1000"),
+        (["solve", "banana", "--layers", "1.5"], "--layers: got 1.5"),
+        (["solve", "banana", "--layers", ""], "--layers: got nothing"),
+        (["solve", "banana", "--seed", str(2**32)], "--seed: got 4294967296"),
+        (["solve", "banana", "--horizon", "soon"], "--horizon: got soon; allowed: a finite number above 0"),
+        (["solve", "banana", "--out", ""], "--out: got nothing; allowed: the name of a folder"),
+        (["solve", "banana", "--set", ""], "--set: got nothing; allowed: name=value"),
+        (["sample", ".", "--time", "soon"], "--time: got soon; allowed: a number, at least 0"),
+        (["sample", ".", "--time", "nan"], "--time: got nan"),
+        (["sample", ".", "--arclength", "-1"], "--arclength: got -1; allowed: a finite number, at least 0"),
+        (["sample", ".", "--node", "-1"], "--node: got -1; allowed: a whole number, at least 0"),
+        (["sample", ".", "--node", "0", "-n", "1e3"], "-n: got 1e3; allowed: a whole number"),
+        (["sample", ".", "--node", "0", "-n", "200000000"], "-n: got 200000000; allowed: a whole number from 1 to"),
+        (["sample", ".", "--node", "0", "--seed", "x"], "--seed: got x; allowed: a whole number"),
+        (["show", ""], "no such run folder"),
+        (["report", ".", "--out", ""], "--out: got nothing; allowed: the name of a folder"),
+        (["bogus"], "command: got bogus; allowed: solve, list, show, sample, report"),
     ],
 )
 def test_mistakes_end_in_one_line_and_code_2(solves, arguments, hint):
@@ -329,8 +349,18 @@ def test_sample_never_overwrites_and_never_runs_unasked(stored):
     Path("x.csv").write_text("mine")
     assert "does not exist yet" in complaint("sample", "stored", "--node", "0", "-o", "x.csv", *PROBLEM)
     assert Path("x.csv").read_text() == "mine"
-    assert "pass problem=" in complaint("sample", "stored", "--node", "0")
+    assert "pass problem=, in a shell --problem" in complaint("sample", "stored", "--node", "0")
+    assert "--problem: got 'mine'" in complaint("sample", "stored", "--node", "0", "--problem", "mine")
     assert "not the one that was solved" in complaint("sample", "stored", "--node", "0", "--problem", "mine.py:make")
+
+
+def test_a_place_outside_of_the_path_names_its_option():
+    class Refusing:
+        def at(self, **place):
+            raise InputError("node", 9, "a whole number from 0 to 3")
+
+    with pytest.raises(InputError, match=r"^--node: got 9; allowed: a whole number from 0 to 3"):
+        _density(Refusing(), {"node": 9})
 
 
 def test_report_draws_again(stored):

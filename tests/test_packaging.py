@@ -19,5 +19,11 @@ def test_the_test_extra_and_the_test_group_are_the_same_exact_pins():
     assert all("==" in requirement for requirement in extra)
 
 
+def test_the_tests_build_the_pages_with_the_pins_of_the_pages():
+    extra = PROJECT["project"]["optional-dependencies"]["docs"]
+    assert extra == PROJECT["dependency-groups"]["docs"]
+    assert set(extra) < set(PROJECT["project"]["optional-dependencies"]["test"])
+
+
 def test_types_are_shipped():
     assert resources.files("genwgp").joinpath("py.typed").is_file()

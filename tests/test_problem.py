@@ -68,8 +68,24 @@ POTENTIALS = {
     "two points": (lambda x, y: x @ y, "TypeError"),
     "raises": (lambda x: 1 / 0, "ZeroDivisionError"),
     "complex": (lambda x: jax.lax.complex(x[0], x[1]), "returns complex numbers"),
+    "an index": (lambda x: x[5] ** 2, "index 5 out of bounds for axis 0 with size 2; allowed.*shape \\(2,\\)"),
+    "a negative index": (lambda x: x[-3], "index -3 out of bounds for axis 0 with size 2"),
+    "an index of a table": (lambda x: x[0] * jnp.ones((3, 4))[1, 4], "index 4 out of bounds for axis 1 with size 4"),
     "a truth value": (lambda x: x[0] > 0, "returns bool numbers"),
 }
+
+
+TABLE = np.linspace(0.0, 1.0, 10)
+COMPUTED = {  # indices that jax computes: clamped without a word, and found because V depends on what they read
+    "an array": (lambda x: jnp.sum(x[jnp.array([0, 5])]), "index 5 out of bounds for axis 0 with size 2"),
+    "an array of numpy": (lambda x: jnp.sum(x[np.array([-3, 1])]), "index -3 out of bounds for axis 0 with size 2"),
+    "neighbours": (lambda x: jnp.sum((x[jnp.arange(2) + 1] - x) ** 2), "index 2 out of bounds for axis 0 with size 2"),
+    "a loop": (lambda x: jax.lax.fori_loop(0, 3, lambda i, s: s + x[i], 0.0), "index 2 out of .* size 2"),
+    "a scan": (lambda x: jax.lax.scan(lambda s, i: (s + x[i], None), 0.0, jnp.arange(3))[0], "index 2 out of"),
+    "a branch": (lambda x: jax.lax.cond(x[0] > 1, lambda: x[jnp.argmax(x) + 2], lambda: x[0]), "index [23] out of"),
+    "a table": (lambda x: jnp.asarray(TABLE)[jnp.asarray(20 + x[0], int)], r"index 2\d out of .* axis 0 with size 10"),
+}
+POTENTIALS |= COMPUTED
 
 
 @pytest.mark.parametrize("name", POTENTIALS)
@@ -80,6 +96,45 @@ def test_potential_refused(name):
     assert caught.value.field == "energy.potential"
     assert "\n" not in str(caught.value)
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+@jax.custom_vjp
+def custom(x):
+    return jnp.sum(x[jnp.array([1, 0])] ** 2)
+
+
+custom.defvjp(lambda x: (custom(x), x), lambda x, slope: (2 * slope * x,))
+INDEXED = {
+    "from the end": lambda x: x[-1] + x[-2] + jnp.sum(x[jnp.array([-1, -2])]),
+    "slices, as in numpy": lambda x: jnp.sum(x[0:7]),
+    "a table between its entries": lambda x: jnp.interp(x[0], jnp.arange(10.0), TABLE),
+    "the nearest entry, by name": lambda x: jnp.take(x, 7, mode="clip") + x.at[9].get(mode="clip"),
+    "around, by name": lambda x: jnp.take(x, 7, mode="wrap"),
+    "masked afterwards": lambda x: jnp.sum(jnp.where(jnp.arange(4) < 2, x[jnp.arange(4)], 0.0)),
+    "masked in a loop": lambda x: jax.lax.fori_loop(0, 4, lambda i, s: s + jnp.where(i < 2, x[i], 0.0), 0.0),
+    "branches": lambda x: jax.lax.cond(x[0] > 0, lambda: x[jnp.argmax(x)], lambda: x[-1]),
+    "a branch not taken": lambda x: jax.lax.cond(jnp.argmax(x) > 5, lambda: x[jnp.argmax(x) + 5], lambda: x[0]),
+    "rolled": lambda x: jnp.sum(x * jnp.roll(x, 1)) + jnp.sum(x * jnp.roll(x, jnp.argmax(x))),
+    "sorted": lambda x: x[jnp.argsort(x)][0] + jnp.median(x),
+    "its own derivative": custom,
+    "recomputed": jax.checkpoint(lambda x: jnp.sum(x[jnp.array([0, 1])] ** 2)),
+}
+
+
+@pytest.mark.parametrize("name", INDEXED)
+def test_indices_that_do_no_harm_pass(name):
+    assert gw.Problem(energy(INDEXED[name]), START).dim == 2
+    assert not jax.config.jax_check_static_indices  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("index", [5, np.array([5])])
+def test_indices_of_a_start_are_checked(index):
+    class Foreign:
+        sample = staticmethod(lambda key, n: jax.random.normal(key, (n, 2)))
+        log_prob = staticmethod(lambda x: -0.5 * jnp.sum(x[index] ** 2))
+
+    with pytest.raises(InputError, match=r"^initial\.log_prob: got .*index 5 out of bounds for axis 0 with size 2"):
+        gw.Problem(energy(), Foreign())
 
 
 @pytest.mark.parametrize(

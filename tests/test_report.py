@@ -1,6 +1,7 @@
 """Pictures: there, readable as PNG, with what they claim to show, and without touching matplotlib's global state."""
 
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -55,6 +56,18 @@ def test_all_pictures_are_written(dim, tmp_path):
         assert min(pixels.shape) > 300
         assert pixels.std() > 5
     assert len(list((tmp_path / "new" / "pictures").iterdir())) == len(files)
+
+
+def test_pictures_stop_between_two_when_they_are_not_wanted_any_more(plane, tmp_path):
+    more = iter([True, True, False, False, False])
+    files = draw_all(plane, tmp_path / "pictures", wanted=lambda: next(more))
+    assert len(files) == 2
+    assert sorted(files) == sorted((tmp_path / "pictures").iterdir())
+
+
+def test_a_path_that_stands_still_has_its_picture(plane):
+    still = SimpleNamespace(layer_lengths=np.zeros(2), speed=np.zeros(3))
+    assert layers_picture(still).axes[0].get_ylim() == (0, 1)
 
 
 def test_nothing_global_is_changed(plane, tmp_path, monkeypatch):

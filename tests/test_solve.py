@@ -1,5 +1,6 @@
 """`solve` and the path it returns, against the exact Ornstein-Uhlenbeck path; what is saved and read back."""
 
+import sys
 from typing import Any
 
 import jax
@@ -166,6 +167,7 @@ def test_interruption_gives_the_path_so_far(problem):
         ({"action": "geometric"}, "action: got geometric"),
         ({"layers": 0}, "layers: got 0"),
         ({"layers": 2.0}, "layers: got 2.0"),
+        ({"layers": 1001}, "layers: got 1001; allowed: a whole number from 1 to 1000"),
         ({"key": 5}, "key: got 5"),
         ({"method": "adam"}, "method: got adam"),
         ({"progress": 1}, "progress: got 1"),
@@ -227,3 +229,30 @@ def test_interruption_before_the_first_segment_still_gives_a_path(problem, monke
     cut = gw.solve(problem, layers=2, key=KEY, method=SMALL, throw=False)
     assert cut.result == gw.Result.INTERRUPTED
     np.testing.assert_allclose(cut.path.free_energy, cut.path.free_energy[0], rtol=1e-6)
+
+
+def test_one_interruption_while_the_path_is_measured_does_not_lose_it(problem, monkeypatch):
+    module = sys.modules["genwgp.solvers.solve"]
+    measure, pressed = module.measure, []
+
+    def interrupted_once(*arguments, **options):
+        if not pressed:
+            pressed.append("Ctrl-C")
+            raise KeyboardInterrupt
+        return measure(*arguments, **options)
+
+    monkeypatch.setattr(module, "measure", interrupted_once)
+    solution = gw.solve(problem, layers=2, key=KEY, method=SMALL, throw=False)
+    assert solution.result == gw.Result.INTERRUPTED
+    assert solution.message.startswith("interrupted while the whole path was measured")
+    assert np.isinf(solution.path.times[-1])
+
+
+def test_a_second_interruption_ends(problem, monkeypatch):
+    def pressed(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["genwgp.solvers.solve"], "measure", pressed)
+    for progress in (None, pressed):  # while the whole path is measured, and after an interruption of the sweep
+        with pytest.raises(KeyboardInterrupt):
+            gw.solve(problem, layers=2, key=KEY, method=SMALL, progress=progress)

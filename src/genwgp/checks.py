@@ -36,10 +36,13 @@ def positive_number(field: str, value: object) -> float:
     return float(array)
 
 
-def integer(field: str, value: object, least: int = 1) -> int:
-    """`value` as an int; InputError unless it is a whole number (a float such as 3.0 is not one) >= `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise InputError(field, value, f"a whole number, at least {least}")
+def integer(field: str, value: object, least: int = 1, most: int | None = None) -> int:
+    """`value` as an int; InputError unless it is a whole number (a float such as 3.0 is not one) in these limits."""
+    limits = f", at least {least}" if most is None else f" from {least} to {most}"
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise InputError(field, value, f"a whole number{limits}")
+    if value < least or (most is not None and value > most):
+        raise InputError(field, value, f"a whole number{limits}")
     return int(value)
 
 
@@ -97,7 +100,7 @@ def reason(error: BaseException) -> str:
     """An exception of foreign code as one short piece of a message; jax's own tracing errors in plain words."""
     if isinstance(error, jax.errors.JAXTypeError):
         return "a function that needs concrete numbers, which jax cannot trace or differentiate"
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).removesuffix(" (normalize_indices=True)")  # an argument inside jax
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

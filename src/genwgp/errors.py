@@ -2,6 +2,8 @@
 
 from typing import Any
 
+__all__ = ["GenwgpError", "InputError", "NotConvergedError", "RunFolderError"]
+
 
 class GenwgpError(Exception):
     """Base of every error raised on purpose by genwgp."""
@@ -28,5 +30,5 @@ class RunFolderError(GenwgpError):
 
 
 def _short(given: object, limit: int = 80) -> str:
-    text = " ".join(str(given).split())
+    text = " ".join(str(given).split()) or "nothing"
     return text if len(text) <= limit else text[: limit - 3] + "..."

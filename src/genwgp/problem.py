@@ -10,11 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from genwgp import indices
 from genwgp.checks import reason
 from genwgp.energies.free_energy import POTENTIAL, FreeEnergy
 from genwgp.errors import InputError
 from genwgp.initial.base import AbstractDensity
 from genwgp.initial.foreign import as_density
+from genwgp.initial.gaussian import Gaussian
+from genwgp.initial.mixture import Mixture
 from genwgp.references.base import ExactSolution
 
 PROBES = 64
@@ -28,7 +31,8 @@ class Problem(eqx.Module):
     `name`: for reports. `reference`: an object of `genwgp.references` with what is known exactly, or None.
 
     Everything that can be wrong with them is found here, at 64 samples of the start: InputError if V cannot be traced
-    by jax, does not return one number, or if V, its gradient, log rho or the score is not finite there.
+    by jax, does not return one number, or if V, its gradient, log rho or the score is not finite there; and if V or
+    log rho depends on an entry outside of an array, which jax would replace by the nearest one without a word.
     """
 
     energy: FreeEnergy
@@ -63,6 +67,14 @@ def _check_initial(initial: AbstractDensity, points: Float[Array, "n d"]) -> Non
     log_density, score = jax.jit(lambda x: (initial.log_prob(x), initial.score(x)))(points)
     if not np.all(np.isfinite(log_density)) or not np.all(np.isfinite(score)):
         raise InputError("initial", "log_prob or score that is NaN or infinite at a sample", "finite where sampled")
+    if isinstance(initial, Gaussian | Mixture):
+        return  # what a user has not written needs no check of its indices
+    try:
+        traced, _ = indices.trace(initial.log_prob, points[0])
+    except IndexError as error:
+        raise InputError("initial.log_prob", reason(error), indices.ALLOWED) from None
+    if (index := indices.outside(initial.log_prob, traced, points)) is not None:
+        raise InputError("initial.log_prob", index, indices.ALLOWED)
 
 
 def _check_potential(potential: Callable, points: Float[Array, "n d"]) -> None:
@@ -70,7 +82,7 @@ def _check_potential(potential: Callable, points: Float[Array, "n d"]) -> None:
     field = "energy.potential"
     allowed = POTENTIAL.replace("(d,)", f"({points.shape[1]},)")
     try:
-        value = jax.eval_shape(potential, points[0])
+        traced, value = indices.trace(potential, points[0])
     except Exception as error:  # whatever the user's function raises; `from None` keeps jax's traceback out
         raise InputError(field, reason(error), allowed) from None
     if getattr(value, "shape", None) != ():
@@ -86,6 +98,8 @@ def _check_potential(potential: Callable, points: Float[Array, "n d"]) -> None:
         raise InputError(field, _first(points, values, "V"), "finite values at samples of the start")
     if not np.all(np.isfinite(gradients)):
         raise InputError(field, _first(points, gradients, "grad V"), "a finite gradient at samples of the start")
+    if (index := indices.outside(potential, traced, points)) is not None:
+        raise InputError(field, index, f"{allowed}; {indices.ALLOWED}")
 
 
 def _as_float(potential: Callable) -> Callable:

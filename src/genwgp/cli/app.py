@@ -1,6 +1,6 @@
 """The command line: options and their help. What they do is in the other files of this folder."""
 
-from enum import StrEnum
+from math import inf
 from typing import Annotated
 
 import typer
@@ -9,10 +9,12 @@ import genwgp
 from genwgp import problems
 from genwgp.cli.compare import compare_run
 from genwgp.cli.group import OneLineGroup
-from genwgp.cli.solve import Options, run_solve
+from genwgp.cli.options import SEEDS, choice, not_empty, number, whole
+from genwgp.cli.solve import METHODS, Options, run_solve
 from genwgp.cli.stored import report_run, sample_run, show_run
 from genwgp.errors import InputError
 from genwgp.io import SolveSection
+from genwgp.solvers.solve import MAX_LAYERS
 
 EXIT_CODES = (
     "Exit codes: 0 fine; 2 input that cannot be used, said in one line; 3 not converged (the folder is written); "
@@ -25,19 +27,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+ACTIONS = ("geometric", "finite-horizon")
+NEW_FOLDER = "the name of a folder that does not exist yet"
+MAX_SAMPLES = 10**8
 
-
-class ActionName(StrEnum):
-    geometric = "geometric"
-    finite_horizon = "finite-horizon"
-
-
-class MethodName(StrEnum):
-    sweep = "sweep"
-    adam = "adam"
-
-
+# Numbers and names come as text and are read in the commands, so that every mistake is told in the same words.
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A folder that `genwgp solve` has written.")]
 ProblemOption = Annotated[
     str | None,
@@ -61,15 +57,17 @@ def solve(
     out: Annotated[
         str | None, typer.Option(metavar="RUN", help="A new folder for the results [default: runs/NAME].")
     ] = None,
-    layers: Annotated[int | None, typer.Option(min=1, help="Layers of the path [default: 12].")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Seed of all randomness [default: 0].")] = None,
+    layers: Annotated[str | None, typer.Option(metavar="K", help="Layers of the path [default: 12].")] = None,
+    seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of all randomness [default: 0].")] = None,
     action: Annotated[
-        ActionName | None, typer.Option(help="What is minimised [default: geometric].", show_default=False)
+        str | None, typer.Option(metavar="|".join(ACTIONS), help="What is minimised [default: geometric].")
     ] = None,
     horizon: Annotated[
-        float | None, typer.Option(metavar="T", help="Physical time of a finite-horizon path, length^2/energy.")
+        str | None, typer.Option(metavar="T", help="Physical time of a finite-horizon path, length^2/energy.")
     ] = None,
-    method: Annotated[MethodName | None, typer.Option(help="How [default: as the action asks].")] = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="|".join(METHODS), help="How it is found [default: sweep].")
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -84,16 +82,15 @@ def solve(
     float32: Annotated[bool, typer.Option("--float32", help="Compute in single precision, not in double.")] = False,
 ) -> None:
     """Solve a problem and write a run folder: path, curves, log, settings, pictures."""
-    if horizon is not None and not 0 < horizon < float("inf"):
-        raise InputError("--horizon", horizon, "a finite number above 0")
     chosen = SolveSection(
-        layers=layers,
-        seed=seed,
-        action=None if action is None else action.value,
-        horizon=horizon,
-        method=None if method is None else method.value,
+        layers=whole("--layers", layers, 1, MAX_LAYERS),
+        seed=whole("--seed", seed, 0, SEEDS - 1),
+        action=choice("--action", action, ACTIONS),  # pyright: ignore[reportArgumentType]
+        horizon=number("--horizon", horizon, "a finite number above 0", lambda value: 0 < value < inf),
+        method=choice("--method", method, METHODS),  # pyright: ignore[reportArgumentType]
     )
-    options = Options(problem, out, chosen, settings or [], not no_pictures, quiet, as_json, not float32)
+    folder = not_empty("--out", out, NEW_FOLDER)
+    options = Options(problem, folder, chosen, settings or [], not no_pictures, quiet, as_json, not float32)
     raise typer.Exit(run_solve(options))
 
 
@@ -117,24 +114,32 @@ def show(run: RunArgument, as_json: JsonOption = False) -> None:
 @app.command()
 def sample(
     run: RunArgument,
-    time: Annotated[float | None, typer.Option(help="Physical time, length^2/energy.")] = None,
-    arclength: Annotated[float | None, typer.Option(help="Arclength, length.")] = None,
-    node: Annotated[int | None, typer.Option(help="Node, 0 to the number of layers.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="T", help="Physical time, length^2/energy.")] = None,
+    arclength: Annotated[str | None, typer.Option(metavar="S", help="Arclength, length.")] = None,
+    node: Annotated[str | None, typer.Option(metavar="K", help="Node, 0 to the number of layers.")] = None,
     equilibrium: Annotated[bool, typer.Option("--equilibrium", help="The last node, with importance weights.")] = False,
-    n: Annotated[int, typer.Option("-n", min=1, max=10**8, help="How many samples.")] = 1000,
+    n: Annotated[str, typer.Option("-n", metavar="N", help="How many samples.")] = "1000",
     output: Annotated[
-        str | None, typer.Option("--output", "-o", help="x.csv or x.npz [default: CSV on stdout].")
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="x.csv or x.npz [default: CSV on stdout].")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the samples.")] = 0,
+    seed: Annotated[str, typer.Option(metavar="N", help="Seed of the samples.")] = "0",
     problem: ProblemOption = None,
 ) -> None:
     """Sample a density of a path: at one of --time, --arclength, --node and --equilibrium."""
-    places = {"time": time, "arclength": arclength, "node": node, "equilibrium": equilibrium or None}
+    places = {
+        "time": number("--time", time, "a number, at least 0", lambda value: value >= 0),
+        "arclength": number("--arclength", arclength, "a finite number, at least 0", lambda value: 0 <= value < inf),
+        "node": whole("--node", node, 0),
+        "equilibrium": equilibrium or None,
+    }
     given = {name: value for name, value in places.items() if value is not None}
     if len(given) != 1:
         named = ", ".join(f"--{name}" for name in given) or "nothing"
         raise InputError("place", named, "one of --time, --arclength, --node, --equilibrium")
-    sample_run(run, given, n, output, seed, problem)
+    count, chosen_seed = whole("-n", n, 1, MAX_SAMPLES), whole("--seed", seed, 0, SEEDS - 1)
+    assert count is not None
+    assert chosen_seed is not None
+    sample_run(run, given, count, output, chosen_seed, problem)
 
 
 @app.command()
@@ -144,14 +149,14 @@ def report(
     problem: ProblemOption = None,
 ) -> None:
     """Draw the pictures of a run again."""
-    report_run(run, out, problem)
+    report_run(run, not_empty("--out", out, "the name of a folder"), problem)
 
 
 @app.command()
 def compare(
     run: RunArgument,
-    samples: Annotated[int, typer.Option(min=2, max=10_000, help="Samples of each draw.")] = 4000,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the samples.")] = 0,
+    samples: Annotated[str, typer.Option(metavar="N", help="Samples of each draw, 2 to 10000.")] = "4000",
+    seed: Annotated[str, typer.Option(metavar="N", help="Seed of the samples.")] = "0",
     problem: ProblemOption = None,
     as_json: JsonOption = False,
     out: Annotated[
@@ -159,4 +164,7 @@ def compare(
     ] = None,
 ) -> None:
     """Compare the path of a run with the best reference of its problem; takes minutes in more than one dimension."""
-    compare_run(run, samples, seed, problem, as_json, out)
+    count, chosen_seed = whole("--samples", samples, 2, 10_000), whole("--seed", seed, 0, SEEDS - 1)
+    assert count is not None
+    assert chosen_seed is not None
+    compare_run(run, count, chosen_seed, problem, as_json, not_empty("--out", out, "the name of a folder"))

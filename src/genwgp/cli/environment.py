@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import jax
 
@@ -18,17 +19,55 @@ def precision(float64: bool) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits until the block ends, where it can (in the main thread): what was computed is not lost."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+class Interrupts:
+    """A context in which Ctrl-C asks for what was found so far, and does not lose it by impatience.
+
+    The first one raises KeyboardInterrupt, as everywhere, which ends a solve with the path so far. While that is
+    measured and written, a second one only counts and says so on stderr; a third one raises again. Inside of
+    `waiting()` none raises: what is written is finished. Outside of the main thread nothing changes.
+    """
+
+    def __init__(self, quiet: bool = False):
+        self.count, self.quiet, self._then = 0, quiet, ""
+
+    def __enter__(self) -> Self:
+        self.main = threading.current_thread() is threading.main_thread()
+        self.before = signal.signal(signal.SIGINT, self._received) if self.main else None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.main:
+            signal.signal(signal.SIGINT, self.before)
+
+    @contextmanager
+    def waiting(self, then: str) -> Iterator[None]:
+        """A block in which Ctrl-C only counts; `then` says what happens next."""
+        self._then = then
+        try:
+            yield
+        finally:
+            self._then = ""
+
+    def repeat(self) -> None:
+        """Raise what has been asked for: Python loses a KeyboardInterrupt that comes while it collects garbage."""
+        if self.count:
+            raise KeyboardInterrupt
+
+    def _received(self, *_: object) -> None:
+        self.count += 1
+        if self._then:
+            self._say(self._then)
+        elif self.count == 2:
+            self._say("still measuring the path so far, to write it; Ctrl-C once more ends at once, without it")
+        else:
+            if self.count == 1:
+                self._say("the path so far, if there is a part of it, is measured and written")
+            raise KeyboardInterrupt
+
+    def _say(self, text: str) -> None:
+        if not self.quiet:
+            # Not print: this may come in the middle of another print, whose buffer takes no second writer.
+            os.write(2, f"{chr(10) if os.isatty(2) else ''}genwgp: interrupted: {text}\n".encode())
 
 
 def use_compilation_cache() -> None:

@@ -10,7 +10,7 @@ import jax
 
 from genwgp import solvers
 from genwgp.actions import FiniteHorizonAction, GeometricAction
-from genwgp.cli.environment import precision, uninterrupted, use_compilation_cache
+from genwgp.cli.environment import Interrupts, precision, use_compilation_cache
 from genwgp.cli.given import Given, Settings, problem_of, settings_of
 from genwgp.cli.group import INTERRUPTED, NOT_CONVERGED, OK
 from genwgp.cli.progress import Progress
@@ -46,25 +46,36 @@ def run_solve(options: Options) -> int:
         chosen = _merged(options.solve, given.solve)
         arguments = _arguments(chosen, settings)
         folder = check_new_folder(options.out or _free_folder(given.problem.name))
-        solution = _solve(given, chosen, arguments, options.quiet)
-        with uninterrupted():
-            save(solution, folder, source=given.source)
-        _print(solution, folder, options)
-        if options.pictures and solution.result != solvers.Result.NON_FINITE:
-            draw_all(solution, folder / "pictures")
-    if solution.result == solvers.Result.INTERRUPTED:
+        with Interrupts(options.quiet) as interrupts:
+            solution = _solve(given, chosen, arguments, interrupts, options.quiet)
+            with interrupts.waiting("the folder is being written, and then it ends"):
+                save(solution, folder, source=given.source)
+                _print(solution, folder, options)
+            # Whoever presses Ctrl-C now, or did a second time, wants an end: `genwgp report` draws the pictures.
+            expected = int(solution.result == solvers.Result.INTERRUPTED)
+            if options.pictures and solution.result != solvers.Result.NON_FINITE:
+                with interrupts.waiting("it ends after this picture; the folder is written"):
+                    draw_all(solution, folder / "pictures", wanted=lambda: interrupts.count <= expected)
+    if interrupts.count or solution.result == solvers.Result.INTERRUPTED:
         return INTERRUPTED
     return OK if solution.result == solvers.Result.CONVERGED else NOT_CONVERGED
 
 
-def _solve(given: Given, chosen: SolveSection, arguments: dict[str, Any], quiet: bool) -> "solvers.Solution":
+def _solve(
+    given: Given, chosen: SolveSection, arguments: dict[str, Any], interrupts: Interrupts, quiet: bool
+) -> "solvers.Solution":
     seed = SEED if chosen.seed is None else chosen.seed
     with Progress(given.problem.name, quiet) as progress:
+
+        def tell(event: "solvers.Event") -> None:
+            progress(event)
+            interrupts.repeat()
+
         return solvers.solve(
             given.problem,
             layers=chosen.layers or LAYERS,
             key=jax.random.key(seed),
-            progress=progress,
+            progress=tell,
             throw=False,
             **arguments,
         )

@@ -86,14 +86,28 @@ def loaded(folder: str, problem: str | None) -> Iterator[Any]:
         given = None
         if problem is not None:
             source = run["problem"]["source"] or {}
-            given = problem_of(problem, decode(source.get("parameters", {}))).problem
+            with _named("--problem", "PROBLEM"):
+                given = problem_of(problem, decode(source.get("parameters", {}))).problem
         yield load(folder, given)
 
 
 def _density(path: Any, place: dict[str, Any]) -> Any:
     if "equilibrium" in place:
         return path.equilibrium
-    return path.at(**place)
+    (name,) = place
+    with _named(f"--{name}", name):
+        return path.at(**place)
+
+
+@contextmanager
+def _named(option: str, field: str) -> Iterator[None]:
+    """An InputError about `field` inside of the block names the option that it came from."""
+    try:
+        yield
+    except InputError as error:
+        if error.field != field:
+            raise
+        raise InputError(option, error.given, error.allowed) from None
 
 
 def _samples(rho: Any, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -61,8 +61,8 @@ def new_folder(folder: str | os.PathLike) -> Iterator[Path]:
 def verify(folder: str | os.PathLike) -> Path:
     """The folder as a path; RunFolderError unless it is complete, undamaged and of a format this version reads."""
     path = Path(folder)
-    if not is_folder(path):
-        raise RunFolderError(f"{path}: no such run folder")
+    if not str(folder).strip() or not is_folder(path):  # Path("") is the folder that we are in
+        raise RunFolderError(f"{str(folder) or repr('')}: no such run folder")
     if PARTIAL in path.resolve().name:
         raise RunFolderError(f"{path}: incomplete; what an interrupted save has left")
     manifest = _read_manifest(path)

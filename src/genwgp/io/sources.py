@@ -43,10 +43,11 @@ def problem_from_source(source: dict[str, Any] | None, folder: object) -> Proble
         case {"kind": "toml", "text": str(text), "overrides": dict(overrides)}:
             return _made(lambda: read_problem(text, decode(overrides)).problem, folder)
         case {"kind": "module", "path": str(path), "function": str(function)}:
-            text = f"its problem is made by {function} of {path}, which is not run unasked: pass problem="
-            raise RunFolderError(f"{folder}: {text}")
+            text = f"its problem is made by {function} of {path}, which is not run unasked"
+            raise RunFolderError(f"{folder}: {text}: pass problem=, in a shell --problem {path}:{function}")
         case None:
-            raise RunFolderError(f"{folder}: its problem was made in Python, and only its name is kept: pass problem=")
+            text = "its problem was made in Python, and only its name is kept"
+            raise RunFolderError(f"{folder}: {text}: pass problem=, in a shell --problem module.py:function")
         case _:
             raise RunFolderError(f"{folder}: damaged; unknown problem source {source}")
 

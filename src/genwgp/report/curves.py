@@ -69,7 +69,7 @@ def layers_picture(path: Any) -> Figure:
     left.bar(np.arange(1, len(lengths) + 1), lengths, color=style.BLUE, width=0.7, label="layers")
     left.axhline(mean, color=style.ORANGE, linewidth=1.2)
     left.set(xlabel="layer", ylabel="length (Wasserstein)", title="Length of the layers")
-    left.set_ylim(0, 1.3 * max(float(lengths.max()), mean))
+    left.set_ylim(0, 1.3 * max(float(lengths.max()), mean) or 1.0)  # no length at all: a path that stands still
     left.legend(loc="upper right", ncols=2)
     right.plot(np.arange(len(speed)), speed, "o-", color=style.GREEN, markersize=4.5)
     right.set(xlabel="node", ylabel="‖v‖ (energy/length)", title="Speed in physical time")

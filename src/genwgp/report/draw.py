@@ -22,15 +22,17 @@ PICTURES: dict[str, Callable[[Any], Figure]] = {
 }
 
 
-def draw_all(solution: Any, folder: str | os.PathLike) -> list[Path]:
-    """Draw density, trajectories, free energy, layers and residual as PNG files.
+def draw_all(solution: Any, folder: str | os.PathLike, wanted: Callable[[], bool] = lambda: True) -> list[Path]:
+    """Draw density, trajectories, free energy, layers and residual as PNG files, as long as they are `wanted`.
 
     The folder is made where it is missing; files of the same name are replaced. RunFolderError if it cannot be written.
     """
-    target = Path(folder)
+    target, drawn = Path(folder), []
     try:
-        target.mkdir(parents=True, exist_ok=True)
         with style.styled():
-            return [style.write(draw(solution.path), target / f"{name}.png") for name, draw in PICTURES.items()]
+            for name, draw in PICTURES.items():
+                if wanted():
+                    drawn.append(style.write(draw(solution.path), target / f"{name}.png"))
+        return drawn
     except OSError as error:
         raise RunFolderError(f"{target}: pictures cannot be written ({error.strerror or error})") from None

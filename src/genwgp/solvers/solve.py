@@ -19,10 +19,11 @@ from genwgp.problem import Problem
 from genwgp.solvers.adam import Adam, train
 from genwgp.solvers.assembly import assemble
 from genwgp.solvers.solution import Event, Result, Solution
-from genwgp.solvers.sweep import CausalSweep, Figures, sweep
+from genwgp.solvers.sweep import CausalSweep, Figures, Outcome, sweep
 
 Action = GeometricAction | FiniteHorizonAction
 Progress = Callable[[Event], Any]
+MAX_LAYERS = 1000  # far beyond what is of use: a mistyped number ends in a message, not in hours or a full memory
 HELD_OUT = 101  # added to the seed: particles that measure are not those that were trained on
 
 
@@ -34,6 +35,9 @@ class _Found(NamedTuple):
     message: str
     log: dict[str, np.ndarray]
     stats: dict[str, Any]
+
+
+_Measured = tuple[WassersteinPath, dict[str, Any], _Found]
 
 
 def solve(
@@ -49,10 +53,10 @@ def solve(
     """The Wasserstein gradient path of a problem.
 
     `action`: GeometricAction() (the default: to the equilibrium) or FiniteHorizonAction(T) (to physical time T).
-    `layers`: K, nodes are equidistant in Wasserstein length whatever it is. `key`: a jax key, by default key(0); equal
-    keys give equal results. `method`: CausalSweep() (the default: velocity-field layers, solved one after the other) or
-    Adam() (coupling layers, trained together). `progress` is called with an Event now and then; it may raise
-    KeyboardInterrupt, which ends the solve with the path so far, as Ctrl-C does.
+    `layers`: K, 1 to 1000; nodes are equidistant in Wasserstein length whatever it is. `key`: a jax key, by default
+    key(0); equal keys give equal results. `method`: CausalSweep() (the default: velocity-field layers, solved one after
+    the other) or Adam() (coupling layers, trained together). `progress` is called with an Event now and then; it may
+    raise KeyboardInterrupt, which ends the solve with the path so far, as Ctrl-C does once there is a part of a path.
     `throw`: raise NotConvergedError, with the solution in it, unless the result is CONVERGED; else return it.
 
     The path is in jax's default float type; the sweep computes in float64 in any case. InputError for arguments that
@@ -61,14 +65,19 @@ def solve(
     action = GeometricAction() if action is None else action
     method = CausalSweep() if method is None else method
     _check(problem, action, method, progress)
-    K, seed = integer("layers", layers), _seed(key)
+    K, seed = integer("layers", layers, most=MAX_LAYERS), _seed(key)
     began = time.perf_counter()
     tell = (lambda event: None) if progress is None else progress
     if isinstance(method, Adam):
-        found = _trained(problem, action, K, key, method, tell)
-        path, figures = measure(problem, found.layers, action, seed + HELD_OUT)
+        trained = _trained(problem, action, K, key, method, tell)
+        finish = lambda: _measured(problem, action, seed, trained)
+        stopped = trained.result == Result.INTERRUPTED
     else:
-        path, figures, found = _swept(problem, action, K, seed, method, tell)
+        exact = _exact(problem)
+        outcome = _swept(exact, action, seed, method, tell)
+        finish = lambda: _cut(problem, exact, action, K, seed, outcome)
+        stopped = outcome.status == "interrupted"
+    path, figures, found = finish() if stopped else _kept(finish)
     terminal = isinstance(action, GeometricAction)
     # Coupling layers for a horizon take equal times instead: F or equal speeds on top would pull the path away from it.
     equal_lengths = terminal or isinstance(method, CausalSweep)
@@ -116,14 +125,17 @@ def _seed(key: Any) -> int:
     return int(data[-1] % np.uint64(2**31))
 
 
-def _swept(problem: Problem, action: Action, K: int, seed: int, method: CausalSweep, tell: Progress):
-    """Path, figures and what was found. The sweep's least squares need float64, whatever the default is."""
+def _swept(exact: Problem, action: Action, seed: int, method: CausalSweep, tell: Progress) -> Outcome:
+    """The segments of the sweep. Its least squares need float64, whatever the default is."""
     horizon = action.T if isinstance(action, FiniteHorizonAction) else np.inf
+    with jax.enable_x64(True):
+        return sweep(exact, method, seed, horizon, _reporter(tell, method, horizon))
+
+
+def _cut(problem: Problem, exact: Problem, action: Action, K: int, seed: int, outcome: Outcome) -> _Measured:
+    """Path, figures and what was found, from the segments of a sweep."""
     default = jnp.zeros(()).dtype
     with jax.enable_x64(True):
-        # A problem in float64 stays the same object, so that compiled code is found again.
-        exact = problem if default == jnp.float64 else jax.tree.map(_as_float64, problem)
-        outcome = sweep(exact, method, seed, horizon, _reporter(tell, method, horizon))
         found = _Found(
             assemble(outcome.segments, outcome.speeds, K),
             _RESULTS.get(outcome.status),
@@ -140,12 +152,30 @@ def _swept(problem: Problem, action: Action, K: int, seed: int, method: CausalSw
     return WassersteinPath.from_arrays(cast, static, problem), figures, found
 
 
+def _kept(finish: Callable[[], _Measured]) -> _Measured:
+    """What `finish` measures. One Ctrl-C does not lose the path: it is measured again, and the result says so."""
+    try:
+        return finish()
+    except KeyboardInterrupt:
+        path, figures, found = finish()
+        message = f"interrupted while the whole path was measured; {found.message}"
+        return path, figures, found._replace(result=Result.INTERRUPTED, message=message)
+
+
 _RESULTS = {
     "failed": Result.NOT_CONVERGED,
     "unbounded": Result.UNBOUNDED,
     "non_finite": Result.NON_FINITE,
     "interrupted": Result.INTERRUPTED,
 }
+
+
+def _exact(problem: Problem) -> Problem:
+    """The problem in float64; the same object where that is the default, so that compiled code is found again."""
+    if jnp.zeros(()).dtype == jnp.float64:
+        return problem
+    with jax.enable_x64(True):
+        return jax.tree.map(_as_float64, problem)
 
 
 def _as_float64(leaf: Any) -> Any:
@@ -199,6 +229,11 @@ def _trained(problem: Problem, action: Action, K: int, key: Any, method: Adam, t
         "non_finite": f"the loss was not finite at step {steps}; the layers are those before it",
     }
     return _Found(trained.layers, results.get(trained.status), messages[trained.status], trained.log, {"steps": steps})
+
+
+def _measured(problem: Problem, action: Action, seed: int, trained: _Found) -> _Measured:
+    path, figures = measure(problem, trained.layers, action, seed + HELD_OUT)
+    return path, figures, trained
 
 
 def _judged(found: _Found, figures: dict[str, Any], terminal: bool, equal_lengths: bool) -> tuple[Result, str]:

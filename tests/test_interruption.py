@@ -1,0 +1,108 @@
+"""Ctrl-C: real signals to a `genwgp solve` in a process of its own, whose solver lingers where it is to be pressed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from genwgp.cli.environment import Interrupts
+from genwgp.io import read_run
+
+COMMAND = """
+import sys
+import time
+
+from exact_path import exact_solution
+from genwgp import solvers
+from genwgp.cli import app, solve
+from genwgp.io import save
+
+
+def tell(moment):
+    print(moment, flush=True)
+    time.sleep(1.0 if moment in sys.argv else 0.0)
+
+
+def solver(problem, action, **options):
+    try:
+        tell("solving")
+        result = solvers.Result.CONVERGED
+    except KeyboardInterrupt:
+        result = solvers.Result.INTERRUPTED
+    tell("measuring")
+    return exact_solution(layers=2, result=result)
+
+
+def saver(*arguments, **options):
+    tell("writing")
+    return save(*arguments, **options)
+
+
+solvers.solve, solve.save, solve.use_compilation_cache = solver, saver, lambda: None
+solve.draw_all = lambda *arguments, wanted: tell("drawing") if wanted() else None
+app(["solve", "banana", "--out", "run"])
+"""
+
+
+def pressed(folder: Path, presses: dict[str, int]) -> tuple[int, list[str], str]:
+    """Exit code, lines of stdout and text of stderr of a solve that gets Ctrl-C at these moments, so many times."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", COMMAND, *presses],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line.strip())
+        for _ in range(presses.get(lines[-1], 0)):
+            time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert "Traceback" not in errors
+    return process.returncode, lines, errors
+
+
+def test_an_interruption_that_python_loses_is_raised_again():
+    with Interrupts(quiet=True) as interrupts:
+        interrupts.repeat()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.repeat()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("presses", "result", "drawn", "said"),
+    [
+        ({"solving": 1}, "interrupted", True, "the path so far, if there is a part of it, is measured and written"),
+        ({"solving": 1, "measuring": 1}, "interrupted", False, "Ctrl-C once more ends at once, without it"),
+        ({"solving": 1, "writing": 2}, "interrupted", False, "the folder is being written, and then it ends"),
+        ({"writing": 1}, "converged", False, "the folder is being written, and then it ends"),
+        ({"drawing": 1}, "converged", True, "it ends after this picture; the folder is written"),
+    ],
+)
+def test_what_was_found_is_written(tmp_path, presses, result, drawn, said):
+    code, lines, errors = pressed(tmp_path, presses)
+    assert code == 130
+    assert said in errors
+    assert os.listdir(tmp_path) == ["run"]
+    assert read_run(tmp_path / "run")["result"] == result
+    assert ("drawing" in lines) == drawn
+    assert lines[-1 - drawn].split() == ["folder", "run"]
+
+
+def test_the_third_ends_and_leaves_nothing(tmp_path):
+    code, lines, errors = pressed(tmp_path, {"solving": 1, "measuring": 2})
+    assert code == 130
+    assert errors.endswith("genwgp: interrupted\n")
+    assert os.listdir(tmp_path) == []
+    assert lines == ["solving", "measuring"]
