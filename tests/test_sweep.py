@@ -11,8 +11,10 @@ from genwgp.initial import Gaussian, Mixture
 from genwgp.layers import fields
 from genwgp.solvers import sweep as sweeping
 from genwgp.solvers.assembly import assemble
-from genwgp.solvers.collocation import Segment
+from genwgp.solvers.collocation import Penalty, collocate
+from genwgp.solvers.jacobian import jacobian
 from genwgp.solvers.particles import Pool, farthest_points, initial_state
+from genwgp.solvers.segment import Segment
 from genwgp.solvers.sweep import CausalSweep, sweep
 
 SMALL = CausalSweep(pool=2048, train=1024, test=2048)
@@ -23,6 +25,11 @@ def normal(*shape):
     return jnp.asarray(RNG.normal(size=shape))
 
 
+def metrics(count):
+    root = normal(count, 3, 3)
+    return root @ jnp.swapaxes(root, 1, 2) / 3 + jnp.eye(3) / 3
+
+
 def potential(x):
     return jnp.sum(x**4) / 4 - x[0] * x[-1]
 
@@ -30,13 +37,13 @@ def potential(x):
 def modulated(translates, bumps):
     """V itself, then translates of it, each with its bumps."""
     offset = jnp.concatenate([jnp.zeros((1, 3)), normal(translates, 3)])
-    sites = fields.Bumps(normal(bumps, 3), jnp.ones(bumps))
+    sites = fields.Bumps(normal(bumps, 3), metrics(bumps))
     return fields.ModulatedPotential(fields.Opaque(potential), jnp.asarray(0.3), jnp.asarray(2.0), offset, sites)
 
 
 TERMS = {
     "quadratic": fields.Quadratic(normal(3)),
-    "bumps": fields.Bumps(normal(5, 3), jnp.abs(normal(5)) + 0.5),
+    "bumps": fields.Bumps(normal(5, 3), metrics(5)),
     "ridges": fields.Ridges(normal(5, 3), normal(5)),
     "potential": modulated(0, 0),
     "modulated": modulated(2, 4),
@@ -165,9 +172,35 @@ def test_training_particles_are_weighted_to_the_density():
 
 def test_farthest_points_are_spread():
     x = RNG.uniform(size=(400, 2))
-    chosen = farthest_points(x, 16)
+    chosen = x[farthest_points(x, np.tile(np.eye(2), (400, 1, 1)), 16)]
     gaps = np.linalg.norm(chosen[:, None] - chosen, axis=-1) + np.eye(16)
     assert gaps.min() > 0.15  # 16 random ones would have a pair within 0.05
+
+
+def test_farthest_points_are_dense_where_the_metric_is_steep():
+    x = RNG.uniform(size=(2000, 2))
+    chosen = x[farthest_points(x, np.tile(np.diag([1.0, 100.0]), (2000, 1, 1)), 40)]
+    # distances along the second axis count ten times: hardly any two lie side by side
+    assert len(np.unique(np.round(chosen[:, 1], 2))) > 25
+
+
+@pytest.mark.parametrize("substeps", [4, 12])
+def test_the_jacobian_is_the_derivative_through_the_whole_motion(substeps):
+    """Against autodiff of the integrator itself, on particles that cross several bumps within the segment."""
+    energy = gw.FreeEnergy(potential, gw.Entropy(0.7))
+    field = fields.Field((TERMS["quadratic"], TERMS["modulated"], TERMS["bumps"]))
+    first, second = 0.3 * normal(field.size), 0.3 * normal(field.size)
+    segment = Segment(field, first, second, jnp.asarray(0.3), jnp.asarray(substeps))
+    state, weight = initial_state(Gaussian(np.zeros(3), np.eye(3)), normal(20, 3)), jnp.abs(normal(20)) + 0.1
+
+    def residuals(c):
+        trial = segment._replace(first=c[0], second=c[1])
+        nothing = Penalty(jnp.zeros(field.size), jnp.zeros(field.size))
+        return collocate(energy, trial, state, weight, nothing).residuals.reshape(20, -1)
+
+    exact = jax.jacfwd(residuals)(jnp.stack([first, second])).reshape(20, 6, -1)
+    error = np.linalg.norm(jacobian(energy, segment, state, weight) - exact) / np.linalg.norm(exact)
+    assert error < 2e-3 * (4 / substeps) ** 3
 
 
 @pytest.mark.parametrize(

@@ -81,20 +81,34 @@ class Quadratic(AbstractTerm):
 
 
 class Bumps(AbstractTerm):
-    """phi = sum_j c_j exp(-|x - C_j|^2 / (2 s_j)): Gaussian bumps, centres C (p, d), squared widths s (p,)."""
+    """phi = sum_j c_j exp(-(x - C_j)^T M_j (x - C_j) / 2): Gaussian bumps, centres C (p, d), metrics M (p, d, d).
+
+    With y_j = M_j (x - C_j) and q_j = |y_j|^2 - tr M_j a bump e has the gradient -e y, the Laplacian e q and the
+    gradient of the Laplacian e (2 M y - q y): polynomials in x times e, so that a batch becomes products of matrices.
+    """
 
     centre: Float[Array, "p d"]
-    width2: Float[Array, " p"]
+    metric: Float[Array, "p d d"]
 
     @property
     def size(self) -> int:
         return self.centre.shape[-2]
 
-    def features(self, x: Float[Array, " d"]) -> Float[Array, " p"]:
-        return jnp.exp(-0.5 * self._distance2(x) / self.width2)
-
     def value(self, c, x):
-        return c @ self.features(x)
+        return c @ jnp.exp(-0.5 * self._distance2(x))
+
+    def shapes(self, x: Float[Array, " d"]) -> tuple[Float[Array, " p"], Float[Array, "d p"], Float[Array, " p"]]:
+        """e, y and q of all bumps."""
+        e = jnp.exp(-0.5 * self._distance2(x))
+        return e, jnp.einsum("pik,k->ip", self._linear(self.metric), _affine(x)), self._excess(x)
+
+    def bent(self, w: Float[Array, " d"]) -> Float[Array, "d p"]:
+        """M w of all bumps, for a vector w."""
+        return jnp.einsum("pik,k->ip", self.metric, w)
+
+    def slopes(self, x: Float[Array, " d"]) -> Float[Array, "d p"]:
+        """M y of all bumps."""
+        return jnp.einsum("pik,k->ip", self._linear(self.metric @ self.metric), _affine(x))
 
     def rates(self, c, x, u):
         v, (Hu,), divergence, slope = self.derivatives(c, x, (u,))
@@ -102,22 +116,46 @@ class Bumps(AbstractTerm):
 
     def derivatives(self, c, x, vectors):
         """grad phi, Hess phi times each of the vectors, lap phi, grad lap phi."""
-        d, s, r2 = x.shape[0], self.width2, self._distance2(x)
-        e = c * jnp.exp(-0.5 * r2 / s)
-        w = e / s
-        pull = lambda q: x * q.sum() - q @ self.centre
-        hessians = [pull(w * ((x @ z - self.centre @ z) / s)) - z * w.sum() for z in vectors]
-        return -pull(w), hessians, (w * (r2 / s - d)).sum(), pull(w * ((d + 2) - r2 / s) / s)
+        e, y, q = self.shapes(x)
+        e = c * e
+        once, twice = self._linear(self.metric), self._linear(self.metric @ self.metric)
+        moment = lambda weight, linear: jnp.tensordot(weight, linear, 1) @ _affine(x)
+        bend = jnp.tensordot(e, self.metric, 1)
+        hessians = [moment(e * (w @ y), once) - bend @ w for w in vectors]
+        return -moment(e, once), hessians, e @ q, 2 * moment(e, twice) - moment(e * q, once)
 
     def tangent(self, c, x, u):
-        y = (x[:, None] - self.centre.T) / self.width2
-        y2 = self._distance2(x) / self.width2**2
-        e = jnp.exp(-0.5 * y2 * self.width2)
-        along = u @ y + (x.shape[0] + 2) / self.width2 - y2
-        return -y * e, e * (y * along - u[:, None] / self.width2)
+        e, y, q = self.shapes(x)
+        return -y * e, e * (2 * self.slopes(x) - self.bent(u) + y * (u @ y - q))
 
     def _distance2(self, x):
-        return sum((x[i] - self.centre[:, i]) ** 2 for i in range(x.shape[0]))
+        """(x - C)^T M (x - C) of all bumps."""
+        return self._polynomial(self.metric, self.centre, jnp.zeros_like(x, shape=())) @ _monomials(x)
+
+    def _excess(self, x):
+        trace = jnp.trace(self.metric, axis1=-2, axis2=-1)
+        return self._polynomial(self.metric @ self.metric, self.centre, trace) @ _monomials(x)
+
+    def _linear(self, matrix: Float[Array, "p d d"]) -> Float[Array, "p d k"]:
+        """Coefficients of matrix (x - C) in (x, 1)."""
+        return jnp.concatenate([matrix, -jnp.einsum("pik,pk->pi", matrix, self.centre)[:, :, None]], 2)
+
+    def _polynomial(self, matrix: Float[Array, "p d d"], centre, constant) -> Float[Array, "p m"]:
+        """Coefficients of (x - C)^T matrix (x - C) - constant in the monomials of x."""
+        i, j = np.triu_indices(centre.shape[1])
+        pulled = jnp.einsum("pik,pk->pi", matrix, centre)
+        square = matrix[:, i, j] * jnp.asarray(np.where(i == j, 1, 2), matrix.dtype)
+        rest = (pulled * centre).sum(1) - constant
+        return jnp.concatenate([square, -2 * pulled, rest[:, None]], 1)
+
+
+def _affine(x: Float[Array, " d"]) -> Float[Array, " k"]:
+    return jnp.concatenate([x, jnp.ones_like(x, shape=(1,))])
+
+
+def _monomials(x: Float[Array, " d"]) -> Float[Array, " m"]:
+    i, j = np.triu_indices(x.shape[0])
+    return jnp.concatenate([x[i] * x[j], _affine(x)])
 
 
 class Ridges(AbstractTerm):
@@ -230,11 +268,10 @@ class ModulatedPotential(AbstractTerm):
         if not self.bumps.size:
             return g[:, None], (slope + Hu)[:, None]
         H = jax.vmap(along, 1, 1)(jnp.eye(x.shape[0], dtype=x.dtype))
-        e, s, d = self.bumps.features(x), self.bumps.width2, x.shape[0]
-        y = (x[:, None] - self.bumps.centre.T) / s
-        y2 = (y**2).sum(0)
-        gS, lS, slopeS = -y * e, e * (y2 - d / s), e * y * ((d + 2) / s - y2)
-        hessian = lambda w: e * (y * (w @ y) - w[:, None] / s)
+        e, y, q = self.bumps.shapes(x)
+        gS, lS = -y * e, e * q
+        slopeS = e * (2 * self.bumps.slopes(x) - y * q)
+        hessian = lambda w: e * (y * (w @ y) - self.bumps.bent(w))
         source = gS * lap + e * slope[:, None] + 2 * (H @ gS + hessian(g)) + g[:, None] * lS + f * slopeS
         source += e * Hu[:, None] + g[:, None] * (u @ gS) + gS * (g @ u) + f * hessian(u)
         columns = e * g[:, None] + f * gS

@@ -10,7 +10,7 @@ from scipy.interpolate import PchipInterpolator
 
 from genwgp.layers.fields import AbstractTerm, Field, LogMixture
 from genwgp.layers.velocity import VelocityLayer
-from genwgp.solvers.collocation import Segment
+from genwgp.solvers.segment import Segment
 
 CUBIC = np.linalg.inv(np.vander(np.array([0, 1, 2, 3]) / 3, increasing=True))  # values at thirds -> coefficients
 

@@ -5,10 +5,7 @@ and c_2 at s = 1. They solve, in weighted least squares over particles (x, log r
 
     r_i = grad phi(x_i; c_i) + grad V(x_i) + D u_i = 0,   i = 1, 2.
 
-The Gauss-Newton matrix keeps the motion of the score and of x under a change of c and neglects only their product with
-grad(v + grad mu), which vanishes with the residual:
-
-    dr_i/dc_j = delta_ij B_i + h a_ij (Hess V B_i - D S_i),   B, S the tangents of the field, a the Radau IIA matrix.
+Newton's method in least squares takes their derivative through the whole motion (`jacobian`).
 
 Radau IIA is L-stable and of order three: large steps near the equilibrium, where the equations are stiff, are safe.
 Source: Hairer and Wanner, Solving Ordinary Differential Equations II, 2nd ed. (1996), section IV.5.
@@ -20,7 +17,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 from numpy.linalg import LinAlgError
 from scipy.linalg import cho_factor, cho_solve
 
@@ -28,67 +25,10 @@ from genwgp.actions.profile import BLOCK, over_particles
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
-from genwgp.layers.velocity import rates, runge_kutta
+from genwgp.solvers.jacobian import jacobian
+from genwgp.solvers.segment import FIRST, Segment, advance, residual
 
-FIRST = 1 / 3
-RADAU = ((5 / 12, -1 / 12), (3 / 4, 1 / 4))
 FRACTIONS = (1.0, 0.5, 0.25, 0.1)  # of a Newton step, tried in this order
-
-
-class Segment(NamedTuple):
-    """A solved or trial segment: its field, coefficients at the Radau points, physical duration, integrator steps."""
-
-    field: Field
-    first: Float[Array, " p"]
-    second: Float[Array, " p"]
-    duration: Float[Array, ""]
-    substeps: Int[Array, ""]
-
-    def coefficients(self, s):
-        return self.first + (self.second - self.first) * (s - FIRST) / (1 - FIRST)
-
-
-def advance_point(segment: Segment, state: State, start, stop) -> State:
-    """One particle from s = start to s = stop, in its share of the segment's `substeps` integrator steps."""
-    start, stop = jnp.asarray(start), jnp.asarray(stop)
-    steps = jnp.round(segment.substeps.astype(start.dtype) * (stop - start))
-
-    def derivative(s, state):
-        change = rates(segment.field, segment.coefficients(s), state)
-        return jax.tree.map(lambda k: segment.duration * k, change)
-
-    return runge_kutta(derivative, state, start, stop, jnp.maximum(1, steps).astype(segment.substeps.dtype))
-
-
-@eqx.filter_jit
-def advance(segment: Segment, state: State, start: Float[Array, ""], stop: Float[Array, ""]) -> State:
-    """A batch of particles from s = start to s = stop."""
-    return over_particles(lambda z: advance_point(segment, z, start, stop), state)
-
-
-@eqx.filter_jit
-def velocity(segment: Segment, state: State, s) -> Float[Array, "n d"]:
-    """grad phi at particles that stand at s."""
-    c = segment.coefficients(jnp.asarray(s))
-    return over_particles(lambda z: segment.field.rates(c, z.x, z.score)[0], state)
-
-
-@eqx.filter_jit
-def stiffness(segment: Segment, state: State) -> Float[Array, " n"]:
-    """|grad v u| / |u| at the start of the segment: how stiff its equations are at each particle."""
-    c = segment.coefficients(jnp.asarray(0.0))
-
-    def at(z):
-        with_u, without = (segment.field.rates(c, z.x, a * z.score)[2] for a in (1.0, 0.0))
-        return jnp.linalg.norm(with_u - without) / (jnp.linalg.norm(z.score) + 1e-300)
-
-    return over_particles(at, state)
-
-
-@eqx.filter_jit
-def residual(energy: FreeEnergy, segment: Segment, state: State, s) -> Float[Array, "n d"]:
-    """v + grad mu at particles that stand at s."""
-    return velocity(segment, state, s) + energy.gradient(state.x, state.score)
 
 
 class Penalty(NamedTuple):
@@ -106,13 +46,12 @@ class Penalty(NamedTuple):
 
 
 class Stages(NamedTuple):
-    """The particles at both Radau points, residuals there times the root of the weights, and the root of what is least.
+    """Residuals at both Radau points times the root of the weights, and the root of what is least.
 
     `size` squared is the sum of the squared residuals and the penalty; infinite where a particle is lost.
     """
 
-    states: tuple[State, State]
-    residuals: Float[Array, "2 n d"]
+    residuals: Float[Array, "n 2 d"]
     size: Float[Array, ""]
 
 
@@ -123,9 +62,9 @@ def collocate(energy: FreeEnergy, segment: Segment, state: State, root_weight, p
     middle = advance(segment, state, zero, first)
     end = advance(segment, middle, first, one)
     pairs = ((middle, first), (end, one))
-    r = jnp.stack([residual(energy, segment, z, s) * root_weight[:, None] for z, s in pairs])
+    r = jnp.stack([residual(energy, segment, z, s) * root_weight[:, None] for z, s in pairs], 1)
     size = jnp.sqrt(jnp.sum(r**2) + penalty.value(segment))
-    return Stages((middle, end), r, jnp.where(jnp.isfinite(size), size, jnp.inf))
+    return Stages(r, jnp.where(jnp.isfinite(size), size, jnp.inf))
 
 
 class Factor(NamedTuple):
@@ -135,36 +74,11 @@ class Factor(NamedTuple):
     jacobian: np.ndarray
 
 
-def _gradient_change(energy: FreeEnergy, x, moved, score_change):
-    """Change of grad mu = grad V + D u at a particle that moves by `moved` (d, p) while u changes by `score_change`."""
-    change = energy.diffusion * score_change
-    if energy.potential is None:
-        return change
-    potential = lambda x: jnp.asarray(energy.potential(x), x.dtype)  # pyright: ignore[reportOptionalCall]
-    return change + jax.hessian(potential)(x) @ moved
-
-
-@eqx.filter_jit
-def _jacobian(energy: FreeEnergy, segment: Segment, states: tuple[State, State], root_weight):
-    """Of the weighted collocation equations, a block for each point: (n, d, 2 p)."""
-    blocks = []
-    for i, (z, c) in enumerate(zip(states, (segment.first, segment.second), strict=True)):
-
-        def rows(zw, i=i, c=c):
-            z, w = zw
-            still, source = segment.field.tangent(c, z.x, z.score)
-            moved = segment.duration * _gradient_change(energy, z.x, still, -source)
-            return w * jnp.concatenate([RADAU[i][j] * moved + (still if i == j else 0) for j in (0, 1)], -1)
-
-        blocks.append(jax.lax.map(rows, (z, root_weight), batch_size=BLOCK))
-    return blocks
-
-
-def factorise(energy: FreeEnergy, segment: Segment, states, root_weight, penalty: Penalty) -> Factor:
+def factorise(energy: FreeEnergy, segment: Segment, state, root_weight, penalty: Penalty) -> Factor:
     """The Gauss-Newton matrix of the collocation equations at the present coefficients, factorised on the host."""
-    blocks = _jacobian(energy, segment, states, root_weight)
-    jacobian = np.concatenate([np.asarray(b).reshape(-1, b.shape[-1]) for b in blocks])
-    return Factor(_cholesky(jacobian.T @ jacobian, np.tile(np.asarray(penalty.weight), 2)), jacobian)
+    columns = 2 * segment.field.size
+    matrix = np.asarray(jacobian(energy, segment, state, root_weight)).reshape(-1, columns)
+    return Factor(_cholesky(matrix.T @ matrix, np.tile(np.asarray(penalty.weight), 2)), matrix)
 
 
 def _cholesky(gram: np.ndarray, penalty: np.ndarray):
@@ -241,7 +155,7 @@ def solve_segment(
         entered = history[-1]
         if entered <= floor:
             break
-        factor = factorise(energy, segment, now.states, root_weight, penalty)
+        factor = factorise(energy, segment, state, root_weight, penalty)
         for _ in range(reuse):
             direction = newton_direction(factor, segment, now, penalty)
             trial = _line_search(energy, segment, state, root_weight, penalty, direction, now)

@@ -35,7 +35,9 @@ class Features:
         self.centre = x.mean(0)
         self.shift, self.scale = 0.0, 1.0
         if energy.potential is not None:
-            values = np.asarray(jax.jit(jax.vmap(energy.potential))(jnp.asarray(x)), dtype=np.float64)
+            potential = lambda x: jnp.asarray(energy.potential(x), x.dtype)  # pyright: ignore[reportOptionalCall]
+            self._hessian = jax.jit(jax.vmap(jax.hessian(potential)))
+            values = np.asarray(jax.jit(jax.vmap(potential))(jnp.asarray(x)), dtype=np.float64)
             self.shift = float(values.mean())
             self.scale = float(values.std() + 1e-12 * (1 + np.abs(values).max()))
 
@@ -45,21 +47,34 @@ class Features:
         return self.mixture is None
 
     def place(self, candidates: Float[np.ndarray, "n d"], rng: np.random.Generator) -> Field:
-        """The field of one segment: bumps at far-apart candidates, widths from their spacing."""
+        """The field of one segment: bumps at candidates far apart, as wide as their distances."""
         d = candidates.shape[1]
         terms: list[AbstractTerm] = [Quadratic(jnp.asarray(self.centre))]
         numbers = (BUMPS, MODULATING, TRANSLATES)
         bumps, modulating, translates = (number.get(d, 0) if self.rich else 0 for number in numbers)
-        centres = farthest_points(candidates, max(bumps, modulating)) if bumps else np.zeros((0, d))
+        sites = self._sites(candidates, bumps)
         if self.energy.potential is not None:
-            shift, scale, sites = jnp.asarray(self.shift), jnp.asarray(self.scale), _sites(centres[:modulating])
-            offset = jnp.asarray(_offsets(candidates, translates, rng))
-            terms.append(ModulatedPotential(Opaque(self.energy.potential), shift, scale, offset, sites))
+            shift, scale = jnp.asarray(self.shift), jnp.asarray(self.scale)
+            offset, few = jnp.asarray(_offsets(candidates, translates, rng)), _bumps(*(a[:modulating] for a in sites))
+            terms.append(ModulatedPotential(Opaque(self.energy.potential), shift, scale, offset, few))
         if self.rich:
-            terms.append(_sites(centres) if bumps else _ridges(candidates, rng))
+            terms.append(_bumps(*sites) if bumps else _ridges(candidates, rng))
         if self.mixture is not None:
             terms.append(_log_mixture(self.mixture, self.energy.diffusion))
         return Field(tuple(terms))
+
+    def _sites(self, candidates: Float[np.ndarray, "n d"], count: int):
+        """Centres (count, d) of bumps, far apart, and the metrics (count, d, d) there: |Hess V| / D + 1 / covariance.
+
+        Densities near exp(-V/D) vary over sqrt(D / |Hess V|), which may be much shorter across a valley than along it.
+        """
+        inverse = np.linalg.inv(np.atleast_2d(np.cov(candidates, rowvar=False)))
+        metric = np.tile(inverse, (len(candidates), 1, 1))
+        if count and self.energy.potential is not None and self.energy.diffusion > 0:
+            bend, axes = np.linalg.eigh(np.asarray(self._hessian(jnp.asarray(candidates))))
+            metric += np.einsum("nij,nj,nkj->nik", axes, np.abs(bend) / self.energy.diffusion, axes)
+        chosen = farthest_points(candidates, metric, count)
+        return candidates[chosen], metric[chosen]
 
 
 def carried(field: Field, previous: Field, c: Float[Array, " p"]) -> Float[Array, " p"]:
@@ -103,9 +118,11 @@ def _directions(count: int, dim: int, rng: np.random.Generator) -> Float[np.ndar
     return direction / np.linalg.norm(direction, axis=1, keepdims=True)
 
 
-def _sites(centres: Float[np.ndarray, "k d"]) -> Bumps:
-    width2 = OVERLAP**2 * spacing2(centres) if len(centres) else np.zeros(0)
-    return Bumps(jnp.asarray(centres), jnp.asarray(width2))
+def _bumps(centres: Float[np.ndarray, "k d"], metric: Float[np.ndarray, "k d d"]) -> Bumps:
+    """Bumps of these shapes, as wide as they are far apart."""
+    if len(centres):
+        metric = metric / (OVERLAP**2 * spacing2(centres, metric))[:, None, None]
+    return Bumps(jnp.asarray(centres), jnp.asarray(metric))
 
 
 def _ridges(candidates: Float[np.ndarray, "n d"], rng: np.random.Generator) -> Ridges:

@@ -9,12 +9,12 @@ from jaxtyping import Array, Float
 from genwgp.energies import FreeEnergy
 from genwgp.layers.fields import Field
 from genwgp.solvers import collocation as col
-from genwgp.solvers.collocation import FIRST, Segment
 from genwgp.solvers.features import Features, at_rest, carried
 from genwgp.solvers.particles import Choice
+from genwgp.solvers.segment import FIRST, Segment, stiffness
 
 RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
-FITTED = 0.02  # residual over ||grad mu|| that a segment must reach, or what the features left before it
+FITTED = 3e-3  # residual over ||grad mu|| that a segment must reach, or what the features left before it
 SOLVED, EXACT = 2e-5, 1e-7  # residual over ||grad mu|| where Newton's method may stop, with many features and with few
 TRIMS = 3  # times that outliers are left out of a fit
 OUTLIER = 1000  # squared residual over its upper decile from which a particle is one
@@ -54,7 +54,7 @@ def fit_segment(
     base = at_rest(field) if last is None else carried(field, last.field, last.second)
     explicit = _explicit(energy, features, field, base, choice, hold)
     segment = _predicted(features, last, field, explicit.coefficients, h)
-    stiff = float(np.quantile(np.asarray(col.stiffness(segment, choice.state)), 0.999))
+    stiff = float(np.quantile(np.asarray(stiffness(segment, choice.state)), 0.999))
     # Runge-Kutta is accurate while h |grad v| stays below 1 in each of its steps, and stable up to 2.8.
     steps = int(np.clip(np.nan_to_num(np.ceil(finer * h * stiff), nan=SUBSTEPS), 2, SUBSTEPS))
     segment = segment._replace(substeps=jnp.asarray(steps))
@@ -74,7 +74,7 @@ def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, pen
     trims = TRIMS
     while True:
         segment, now, history = col.solve_segment(energy, segment, now, choice.state, root, penalty, floor=floor)
-        e2 = np.nan_to_num(np.asarray((now.residuals**2).sum((0, 2))), nan=np.inf)
+        e2 = np.nan_to_num(np.asarray((now.residuals**2).sum((1, 2))), nan=np.inf)
         outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
         if history[-1] <= floor or not outlier.any() or not trims:
             return segment, e2

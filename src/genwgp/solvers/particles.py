@@ -96,18 +96,24 @@ class Choice(NamedTuple):
     weight: Float[Array, " n"]
 
 
-def farthest_points(candidates: Float[np.ndarray, "n d"], count: int) -> Float[np.ndarray, "k d"]:
-    """`count` of the candidates, each the farthest from those chosen before it."""
-    chosen = [candidates[0]]
-    distance2 = ((candidates - chosen[0]) ** 2).sum(1)
-    for _ in range(count - 1):
-        chosen.append(candidates[distance2.argmax()])
-        distance2 = np.minimum(distance2, ((candidates - chosen[-1]) ** 2).sum(1))
-    return np.array(chosen)
+def distance2(x: Float[np.ndarray, "n d"], centre: Float[np.ndarray, " d"], metric: Float[np.ndarray, "d d"]):
+    """Squared distances to one point in its metric."""
+    z = x - centre
+    return ((z @ metric) * z).sum(1)
 
 
-def spacing2(centres: Float[np.ndarray, "k d"]) -> Float[np.ndarray, " k"]:
+def farthest_points(candidates: Float[np.ndarray, "n d"], metric: Float[np.ndarray, "n d d"], count: int):
+    """Indices of `count` of the candidates, each the farthest from those chosen before it, in their metrics."""
+    chosen, nearest = [], np.full(len(candidates), np.inf)
+    for _ in range(count):
+        j = int(nearest.argmax())
+        chosen.append(j)
+        nearest = np.minimum(nearest, distance2(candidates, candidates[j], metric[j]))
+    return np.array(chosen, dtype=int)
+
+
+def spacing2(centres: Float[np.ndarray, "k d"], metric: Float[np.ndarray, "k d d"]) -> Float[np.ndarray, " k"]:
     """Mean squared distance of each centre to its d (d + 1) nearest neighbours, which touch it in a dense packing."""
     neighbours = centres.shape[1] * (centres.shape[1] + 1)
-    distance2 = ((centres[:, None] - centres) ** 2).sum(-1)
-    return np.sort(distance2, 1)[:, 1 : neighbours + 1].mean(1)
+    pairs = np.stack([distance2(centres, c, m) for c, m in zip(centres, metric, strict=True)])
+    return np.sort(pairs, 1)[:, 1 : neighbours + 1].mean(1)

@@ -22,15 +22,15 @@ from genwgp.errors import InputError
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
 from genwgp.problem import Problem
-from genwgp.solvers import collocation as col
-from genwgp.solvers.collocation import FIRST, Segment
 from genwgp.solvers.features import Features
 from genwgp.solvers.fitting import fit_segment
 from genwgp.solvers.particles import Choice, Pool, initial_state
+from genwgp.solvers.segment import FIRST, Segment, advance, residual, velocity
 
 PROBE = 2 / 3  # where between the collocation points the residual is looked at
 EXACTER = 0.1  # times the tolerance, while the structured terms alone carry the flow: there a step costs little
 STRUCTURED = 0.01  # residual over ||grad mu|| up to which the few structured features do without bumps
+STRONG = 1.7  # times ||grad mu||: the force on a particle beyond which its errors are measured relative to it
 LOST = 10.0  # residual over ||grad mu|| from which a particle is not trained on any more
 REFUSED = 4  # steps halved before they do not do any more (what is not linear may only need a smaller step)
 TRIES = 10  # step sizes tried for one segment
@@ -164,6 +164,7 @@ class _Run:
         self.figures: list[Figures] = []
         self.began, self.time, self.arclength = time.perf_counter(), 0.0, 0.0
         self.start_energy = float(self.energy.value(self.test.x, self.test.log_density))
+        self.force = trimmed_rms(self.energy.gradient(self.test.x, self.test.score)) + 1e-300
         self.thermal = self._thermal_length()
         self.step = self._first_step()
 
@@ -220,7 +221,14 @@ class _Run:
         return not after < before + RISE * (self.start_energy - before) + 1e-9 * abs(before)
 
     def _choose(self, n: int) -> Choice:
-        return self.pool.choose(n, self.rng)
+        """Training particles; where the force is strong their errors count relative to it, not as they are.
+
+        Otherwise the far tail under a steep potential, with hardly any mass, decides the fit.
+        """
+        choice = self.pool.choose(n, self.rng)
+        force2 = np.asarray((self.energy.gradient(choice.state.x, choice.state.score) ** 2).sum(1))
+        weight = np.asarray(choice.weight) / (1 + force2 / (STRONG * self.force) ** 2)
+        return choice._replace(weight=jnp.asarray(weight / weight.sum()))
 
     def _field(self) -> Field:
         candidates = np.asarray(self._choose(min(4096, self.settings.pool // 2)).state.x)
@@ -236,9 +244,9 @@ class _Run:
         """
         places, states = [jnp.asarray(s) for s in (0.0, FIRST, PROBE, 1.0)], [self.test]
         for start, stop in pairwise(places):
-            states.append(col.advance(segment, states[-1], start, stop))
-        r = [col.residual(self.energy, segment, z, s) for z, s in zip(states, places, strict=True)]
-        speeds = np.array([rms(col.velocity(segment, z, s)) for z, s in zip(states, places, strict=True)])
+            states.append(advance(segment, states[-1], start, stop))
+        r = [residual(self.energy, segment, z, s) for z, s in zip(states, places, strict=True)]
+        speeds = np.array([rms(velocity(segment, z, s)) for z, s in zip(states, places, strict=True)])
         floor = 0.05 * self.arclength / float(segment.duration)
         temporal = trimmed_rms(r[2] - 0.5 * (r[1] + r[3])) / max(speeds[2], floor, 1e-300)
         finite = bool(jnp.isfinite(states[-1].log_density).all()) and np.isfinite(temporal)
@@ -248,13 +256,14 @@ class _Run:
 
     def _accept(self, segment: Segment, states: list[State], speeds: np.ndarray, probe: float) -> None:
         zero, one = jnp.asarray(0.0), jnp.asarray(1.0)
-        self.pool = self.pool._replace(state=col.advance(segment, self.pool.state, zero, one))
+        self.pool = self.pool._replace(state=advance(segment, self.pool.state, zero, one))
         self.test, h = states[-1], float(segment.duration)
-        r = col.residual(self.energy, segment, self.test, one)
+        r = residual(self.energy, segment, self.test, one)
         gradient = self.energy.gradient(self.test.x, self.test.score)
         force = rms(gradient)
-        bad = np.asarray((col.residual(self.energy, segment, self.pool.state, one) ** 2).sum(1))
-        self.pool = self.pool.drop(~np.isfinite(bad) | (bad > (LOST * trimmed_rms(gradient)) ** 2))
+        self.force = trimmed_rms(gradient) + 1e-300
+        bad = np.asarray((residual(self.energy, segment, self.pool.state, one) ** 2).sum(1))
+        self.pool = self.pool.drop(~np.isfinite(bad) | (bad > (LOST * self.force) ** 2))
         self.time += h
         self.arclength += h * float(speeds @ [1, 3, 3, 1]) / 8  # Simpson's three-eighths rule
         self.segments.append(segment)

@@ -1,0 +1,76 @@
+"""A segment of the sweep: a field whose coefficients are linear in time, and how particles move along it."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from genwgp.actions.profile import over_particles
+from genwgp.energies import FreeEnergy
+from genwgp.layers.base import State
+from genwgp.layers.fields import Field
+from genwgp.layers.velocity import rates, runge_kutta
+
+FIRST = 1 / 3  # the first Radau point, in units of the segment; the second is its end
+
+
+class Segment(NamedTuple):
+    """A solved or trial segment: its field, coefficients at the Radau points, physical duration, integrator steps."""
+
+    field: Field
+    first: Float[Array, " p"]
+    second: Float[Array, " p"]
+    duration: Float[Array, ""]
+    substeps: Int[Array, ""]
+
+    def coefficients(self, s):
+        return self.first + (self.second - self.first) * (s - FIRST) / (1 - FIRST)
+
+
+def integrator_steps(segment: Segment, share) -> Int[Array, ""]:
+    """How many of the segment's `substeps` a share of it takes, at least one."""
+    return jnp.maximum(1, jnp.round(segment.substeps * share)).astype(segment.substeps.dtype)
+
+
+def advance_point(segment: Segment, state: State, start, stop) -> State:
+    """One particle from s = start to s = stop, in its share of the segment's `substeps` integrator steps."""
+    start, stop = jnp.asarray(start), jnp.asarray(stop)
+
+    def derivative(s, state):
+        change = rates(segment.field, segment.coefficients(s), state)
+        return jax.tree.map(lambda k: segment.duration * k, change)
+
+    return runge_kutta(derivative, state, start, stop, integrator_steps(segment, stop - start))
+
+
+@eqx.filter_jit
+def advance(segment: Segment, state: State, start: Float[Array, ""], stop: Float[Array, ""]) -> State:
+    """A batch of particles from s = start to s = stop."""
+    return over_particles(lambda z: advance_point(segment, z, start, stop), state)
+
+
+@eqx.filter_jit
+def velocity(segment: Segment, state: State, s) -> Float[Array, "n d"]:
+    """grad phi at particles that stand at s."""
+    c = segment.coefficients(jnp.asarray(s))
+    return over_particles(lambda z: segment.field.rates(c, z.x, z.score)[0], state)
+
+
+@eqx.filter_jit
+def stiffness(segment: Segment, state: State) -> Float[Array, " n"]:
+    """|grad v u| / |u| at the start of the segment: how stiff its equations are at each particle."""
+    c = segment.coefficients(jnp.asarray(0.0))
+
+    def at(z):
+        with_u, without = (segment.field.rates(c, z.x, a * z.score)[2] for a in (1.0, 0.0))
+        return jnp.linalg.norm(with_u - without) / (jnp.linalg.norm(z.score) + 1e-300)
+
+    return over_particles(at, state)
+
+
+@eqx.filter_jit
+def residual(energy: FreeEnergy, segment: Segment, state: State, s) -> Float[Array, "n d"]:
+    """v + grad mu at particles that stand at s."""
+    return velocity(segment, state, s) + energy.gradient(state.x, state.score)
