@@ -28,6 +28,7 @@ from genwgp.layers.fields import Field
 from genwgp.solvers.jacobian import jacobian
 from genwgp.solvers.segment import FIRST, Segment, advance, residual
 
+LITTLE = 0.1  # share of the residual that is not worth another Newton step
 FRACTIONS = (1.0, 0.5, 0.25, 0.1)  # of a Newton step, tried in this order
 
 
@@ -92,12 +93,21 @@ def _cholesky(gram: np.ndarray, penalty: np.ndarray):
         return None
 
 
-def newton_direction(factor: Factor, segment: Segment, stages: Stages, penalty: Penalty) -> np.ndarray | None:
-    """The least-squares step (2, p) against the weighted residuals and the penalty; None where there is no factor."""
+def newton_direction(factor: Factor, segment: Segment, stages: Stages, penalty: Penalty) -> tuple[Any, float]:
+    """The least-squares step (2, p) against the weighted residuals and the penalty, and the size that it should leave.
+
+    None and infinity where there is no factor.
+    """
     if factor.cholesky is None:
-        return None
-    slope = factor.jacobian.T @ np.asarray(stages.residuals).reshape(-1) + np.asarray(penalty.pull(segment)).ravel()
-    return -cho_solve(factor.cholesky, slope, check_finite=False).reshape(2, -1)
+        return None, np.inf
+    rest = np.asarray(stages.residuals).reshape(-1)
+    slope = factor.jacobian.T @ rest + np.asarray(penalty.pull(segment)).ravel()
+    step = -cho_solve(factor.cholesky, slope, check_finite=False)
+    moved = segment._replace(
+        first=segment.first + step[: step.size // 2], second=segment.second + step[step.size // 2 :]
+    )
+    left = np.sqrt(np.sum((rest + factor.jacobian @ step) ** 2) + float(penalty.value(moved)))
+    return step.reshape(2, -1), float(left)
 
 
 class ExplicitFit(NamedTuple):
@@ -147,24 +157,29 @@ def solve_segment(
 ):
     """Newton steps from a segment with its stages `now`: `factors` matrices at most, each used `reuse` times at most.
 
-    A matrix is kept while it reduces the residual at least threefold; steps end when nothing is gained any more or the
-    residual is below `floor`. Returns the segment, its stages and the sizes on the way.
+    A matrix is kept while it reduces the residual at least threefold; steps end where the linear equations promise no
+    more, nothing is gained, or the residual is below `floor`. Returns the segment, its stages, the sizes on the way.
     """
     history = [float(now.size)]
     for _ in range(factors):
         entered = history[-1]
         if entered <= floor:
             break
-        factor = factorise(energy, segment, state, root_weight, penalty)
+        factor, stale = factorise(energy, segment, state, root_weight, penalty), False
         for _ in range(reuse):
-            direction = newton_direction(factor, segment, now, penalty)
+            direction, promised = newton_direction(factor, segment, now, penalty)
+            if promised > (1 - LITTLE) * history[-1]:
+                return segment, now, history
+            if stale:
+                break
             trial = _line_search(energy, segment, state, root_weight, penalty, direction, now)
             if trial is None:
                 break
             segment, now = trial
             history.append(float(now.size))
-            if history[-1] > history[-2] / 3 or history[-1] <= floor:
+            if history[-1] <= floor:
                 break
+            stale = history[-1] > history[-2] / 3
         if history[-1] > 0.8 * entered:
             break
     return segment, now, history

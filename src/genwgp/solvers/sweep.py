@@ -245,8 +245,9 @@ class _Run:
         places, states = [jnp.asarray(s) for s in (0.0, FIRST, PROBE, 1.0)], [self.test]
         for start, stop in pairwise(places):
             states.append(advance(segment, states[-1], start, stop))
-        r = [residual(self.energy, segment, z, s) for z, s in zip(states, places, strict=True)]
-        speeds = np.array([rms(velocity(segment, z, s)) for z, s in zip(states, places, strict=True)])
+        v = [velocity(segment, z, s) for z, s in zip(states, places, strict=True)]
+        r = [a + self.energy.gradient(z.x, z.score) for a, z in zip(v, states, strict=True)]
+        speeds = np.array([rms(a) for a in v])
         floor = 0.05 * self.arclength / float(segment.duration)
         temporal = trimmed_rms(r[2] - 0.5 * (r[1] + r[3])) / max(speeds[2], floor, 1e-300)
         finite = bool(jnp.isfinite(states[-1].log_density).all()) and np.isfinite(temporal)
