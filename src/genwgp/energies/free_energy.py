@@ -17,7 +17,7 @@ POTENTIAL = "a function of one point, shape (d,), that returns one number, writt
 class FreeEnergy(eqx.Module):
     """F[rho] = int V rho + D int rho log rho, with chemical potential mu = V + D log rho (up to a constant).
 
-    `potential`: V, one point (d,) -> scalar, written with jax.numpy, twice differentiable; None: no potential.
+    `potential`: V, one point (d,) -> scalar, written with jax.numpy, four times differentiable; None: no potential.
     `internal`: Entropy(D), or None for no diffusion. At least one of them must be given.
 
     The methods take particles x (n, d) of rho with what they carry: log rho(x) (n,) and the score grad log rho(x)

@@ -38,6 +38,7 @@ ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress end
 LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
 STALL = 6  # segments without progress
 RISE = 3e-3  # of the drop of F so far: by how much F may rise in a segment, where it is spent and noise is left
+TINY = 1e-100  # added to the force, which is 0 at a start in equilibrium; its square does not underflow
 FAR = 1e3  # thermal lengths after which a flow without equilibrium in sight is called unbounded
 
 
@@ -164,7 +165,7 @@ class _Run:
         self.figures: list[Figures] = []
         self.began, self.time, self.arclength = time.perf_counter(), 0.0, 0.0
         self.start_energy = float(self.energy.value(self.test.x, self.test.log_density))
-        self.force = trimmed_rms(self.energy.gradient(self.test.x, self.test.score)) + 1e-300
+        self.force = trimmed_rms(self.energy.gradient(self.test.x, self.test.score)) + TINY
         self.thermal = self._thermal_length()
         self.step = self._first_step()
 
@@ -216,7 +217,7 @@ class _Run:
 
     def _rises(self, state: State) -> bool:
         """Whether F is higher than before by more than RISE of the drop so far, or not finite."""
-        before = float(self.energy.value(self.test.x, self.test.log_density))
+        before = self.figures[-1].free_energy if self.figures else self.start_energy
         after = float(self.energy.value(state.x, state.log_density))
         return not after < before + RISE * (self.start_energy - before) + 1e-9 * abs(before)
 
@@ -262,7 +263,7 @@ class _Run:
         r = residual(self.energy, segment, self.test, one)
         gradient = self.energy.gradient(self.test.x, self.test.score)
         force = rms(gradient)
-        self.force = trimmed_rms(gradient) + 1e-300
+        self.force = trimmed_rms(gradient) + TINY
         bad = np.asarray((residual(self.energy, segment, self.pool.state, one) ** 2).sum(1))
         self.pool = self.pool.drop(~np.isfinite(bad) | (bad > (LOST * self.force) ** 2))
         self.time += h
