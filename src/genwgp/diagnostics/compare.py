@@ -18,7 +18,7 @@ Numbers = Float[np.ndarray, " places"]
 # A distance and its floor are means over pairs of draws: as many as chance asks for, few where each takes seconds.
 DRAWS, EXACT_DRAWS = 8, 2
 # The box of a grid: around that many samples of both, with a share of their range on each side. Not wider: far from all
-# particles the inverse of learned layers, and so the log-density, means nothing.
+# particles the layers were not fitted, and there is no mass that would count.
 BOX_SAMPLES, MARGIN = 4000, 0.1
 EXACT = {"wasserstein": distances.wasserstein}
 STATISTICS = {

@@ -52,6 +52,10 @@ class AbstractLayer(eqx.Module):
         (score,) = pull_back((state.score, jnp.ones_like(log_det)))
         return State(y, state.log_density + log_det, score)
 
+    def retrace(self, state: State, theta: Float[Array, ""]) -> State:
+        """`transport` of a particle that `inverse` has found: where steps choose the accuracy, those of `inverse`."""
+        return self.transport(state, theta)
+
     def visit(
         self, start: State, here: State, before: Float[Array, ""], theta: Float[Array, ""]
     ) -> tuple[State, Float[Array, " d"]]:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from genwgp.layers._adaptive import adaptive
 from genwgp.layers.base import AbstractLayer, State
 from genwgp.layers.fields import Field
 
@@ -34,10 +35,12 @@ class VelocityLayer(AbstractLayer):
     """The flow of v = grad phi(x; c(s)) through `count` consecutive segments of physical time.
 
     In segment j, of length duration[j], the coefficients are linear in time from start[j] to stop[j]. theta is the
-    fraction of the layer's whole duration, so that theta and physical time are proportional. The inverse integrates
-    the same equations backwards: forward and inverse agree to the integrator's error (fourth order, `substeps[j]` steps
-    a segment, chosen by the solver). Log-determinant: int div v dt. Arrays carry a leading axis of segments; a layer
-    with fewer of them than its neighbours is padded, `count` says how many are real.
+    fraction of the layer's whole duration, so that theta and physical time are proportional. Forward, `substeps[j]`
+    steps of fourth order a segment, chosen by the solver, are enough for the particles that it has seen. The inverse
+    integrates the same equations backwards, perhaps from where no particle ever was, so it chooses its own steps; both
+    agree to the integrators' errors. Where a flow backwards reaches infinity before the layer begins, no particle
+    arrives: x and the log-determinant are NaN there. Log-determinant: int div v dt. Arrays carry a leading axis of
+    segments; a layer with fewer of them than its neighbours is padded, `count` says how many are real.
     """
 
     field: Field
@@ -56,10 +59,13 @@ class VelocityLayer(AbstractLayer):
         return self._flow(_position_and_volume, (x, jnp.zeros_like(x, shape=())), 0, theta)
 
     def inverse(self, y, theta):
-        return self._flow(_position_and_volume, (y, jnp.zeros_like(y, shape=())), theta, 0)
+        return self._flow(_position_and_volume, (y, jnp.zeros_like(y, shape=())), theta, 0, adaptive)
 
     def transport(self, state, theta):
         return self._flow(rates, state, 0, theta)
+
+    def retrace(self, state, theta):
+        return self._flow(rates, state, 0, theta, adaptive)
 
     def visit(self, start, here, before, theta):
         """As the base class says: a flow goes on from where the particle is."""
@@ -93,7 +99,7 @@ class VelocityLayer(AbstractLayer):
         passed = jnp.cumsum(self.duration) < theta * self.total
         return jnp.minimum(passed.sum(dtype=self.count.dtype), self.count - 1)
 
-    def _flow(self, derivative, y, start, stop):
+    def _flow(self, derivative, y, start, stop, integrate=runge_kutta):
         """Carry y from theta = start to theta = stop, either way."""
         dtype = self.duration.dtype
         a, b = jnp.asarray(start, dtype), jnp.asarray(stop, dtype)
@@ -105,7 +111,7 @@ class VelocityLayer(AbstractLayer):
             enter, leave = self._fraction(a, h, before), self._fraction(b, h, before)
             steps = jnp.ceil(n.astype(dtype) * jnp.abs(leave - enter))
             scaled = lambda s, y: jax.tree.map(lambda k: h * k, derivative(field, c(s), y))
-            return runge_kutta(scaled, y, enter, leave, jnp.maximum(1, steps).astype(n.dtype))
+            return integrate(scaled, y, enter, leave, jnp.maximum(1, steps).astype(n.dtype))
 
         return jax.lax.fori_loop(0, jnp.where(a == b, 0, last - first + 1), body, y)
 

@@ -30,8 +30,8 @@ def _push(layers, position, x):
     return _fold(layers, position, x, lambda layer, theta, x: layer.forward(x, theta)[0])
 
 
-def _carry(layers, position, state: State) -> State:
-    return _fold(layers, position, state, lambda layer, theta, state: layer.transport(state, theta))
+def _retrace(layers, position, state: State) -> State:
+    return _fold(layers, position, state, lambda layer, theta, state: layer.retrace(state, theta))
 
 
 def _pull(layers, position, y):
@@ -49,26 +49,22 @@ def push(layers: AbstractLayer, position, x: Float[Array, "n d"]) -> Float[Array
 
 
 @eqx.filter_jit
-def carry(layers: AbstractLayer, position, state: State) -> State:
-    """Particles with their log-density and score, carried to the position."""
-    return over_particles(lambda z: _carry(layers, position, z), state)
-
-
-@eqx.filter_jit
 def log_density(
     layers: AbstractLayer, initial: AbstractDensity, position, y: Float[Array, "n d"]
 ) -> Float[Array, " n"]:
-    """log rho(y) = log rho_0(x) + log|det grad f^{-1}(y)|, x = f^{-1}(y)."""
+    """log rho(y) = log rho_0(x) + log|det grad f^{-1}(y)|, x = f^{-1}(y); -inf where no x arrives at a finite y."""
     x, log_det = over_particles(lambda y: _pull(layers, position, y), y)
-    return initial.log_prob(x) + log_det
+    value = initial.log_prob(x) + log_det
+    empty = jnp.isfinite(y).all(axis=1) & ~jnp.isfinite(value)
+    return jnp.where(empty, -jnp.inf, value)
 
 
 @eqx.filter_jit
 def score(layers: AbstractLayer, initial: AbstractDensity, position, y: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """grad log rho(y): back to the start, and the score of the start carried here; O(K) for K layers."""
+    """grad log rho(y): back to the start, and the score of the start carried here; O(K) for K layers. NaN without x."""
     x, _ = over_particles(lambda y: _pull(layers, position, y), y)
     start = State(x, initial.log_prob(x), initial.score(x))
-    return over_particles(lambda z: _carry(layers, position, z), start).score
+    return over_particles(lambda z: _retrace(layers, position, z), start).score
 
 
 def in_batches(function, x: Float[np.ndarray | Array, "n d"]):

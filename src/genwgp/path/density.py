@@ -35,11 +35,17 @@ class PathDensity(AbstractDensity):
         return chain.in_batches(lambda x: chain.push(self.layers, self.position, x), x)
 
     def log_prob(self, x: Points) -> Float[Array, "*n"]:
-        """log rho(x), normalised; x one point (d,) or a batch (n, d)."""
+        """log rho(x), normalised; x one point (d,) or a batch (n, d).
+
+        It is the density of the path as it was found, everywhere: of what its layers make of the start. They were
+        fitted to particles and go on smoothly beyond, so that far out, at densities below any particle's, it may
+        differ much from the exact flow's. -inf, density 0, where the layers carry no particle: backwards the flow from
+        x reaches infinity in finite time, or becomes too steep to follow. NaN only for x that is not finite.
+        """
         return self._batched(lambda y: chain.log_density(self.layers, self.initial, self.position, y), x)
 
     def score(self, x: Points) -> Float[Array, "*n d"]:
-        """grad log rho(x)."""
+        """grad log rho(x); NaN where log_prob is -inf, and at points as far out which only the way back reaches."""
         return self._batched(lambda y: chain.score(self.layers, self.initial, self.position, y), x)
 
     def _batched(self, function, x: Points) -> Array:
