@@ -159,17 +159,31 @@ def test_what_the_reference_lacks_is_missing_with_the_reason(line):
 
 
 def test_a_mixture_start_and_more_than_two_dimensions():
-    """The free energy of a mixture is no closed form: the reason is kept, and that of the end is known."""
     solution = exact_solution(dim=3, layers=2)
     start = solution.problem.initial
     mixture = gw.Mixture([1.0], [start.mean], [start.covariance])
     reference = OrnsteinUhlenbeck(reference_of(solution).A, np.zeros(3), 1.0, mixture)
     found = quick(solution, reference, samples=200)
-    assert "only its energies are closed forms" in found.missing["reference_free_energy"]
-    assert found.missing["l1, kl"] == "grids are for one and two dimensions"
-    assert np.all(np.isnan(found.reference_free_energy[:-1]))
-    assert found.energy_error[-1] < 1e-3
+    assert found.missing == {"l1, kl": "grids are for one and two dimensions"}
+    assert found.energy_error.max() < 1e-3
+    np.testing.assert_allclose(found.time_ratio[:-1], 1, atol=0.01)
     assert np.all((found.ratio() > 0.8) & (found.ratio() < 1.25))
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [("free_energy", "reference_free_energy"), ("dissipation", "reference_times")]
+)
+def test_what_a_reference_cannot_compute_is_missing_with_its_reason(line, part, name):
+    def refuse(t):
+        raise InputError("start", "modes", "others")
+
+    exact = reference_of(line)
+    parts = {key: getattr(exact, key) for key in ("density", "free_energy", "dissipation", "equilibrium_free_energy")}
+    found = quick(line, Offering(**(parts | {part: refuse})))
+    assert found.missing[name] == "start: got modes; allowed: others"
+    assert np.all(np.isnan(found.reference_times[:-1]))
+    assert np.all(np.isfinite(found.reference_free_energy[:-1])) == (part == "dissipation")
+    assert found.energy_error[-1] < 1e-3  # the end is known
 
 
 def test_comparisons_follow_the_key_and_tell_their_progress(line):

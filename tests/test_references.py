@@ -1,11 +1,14 @@
 """References: exact paths against the Fokker-Planck equation, quadrature against closed forms."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import integrate, stats
 
 import genwgp as gw
 from genwgp.errors import InputError
@@ -75,10 +78,78 @@ def test_free_energy_decays_at_the_rate_of_the_dissipation_to_its_end():
     assert float(energy.dissipation(x, rho.score(x))) == pytest.approx(float(process.dissipation(0.3)), rel=5e-3)
 
 
-def test_a_mixture_has_no_closed_free_energy():
-    process = random_process(np.random.default_rng(2), 2, 1.0, mixture=True)
-    with pytest.raises(InputError, match=r"got a Mixture; allowed: a Gaussian"):
-        process.free_energy(0.5)
+def line_mixture(widths) -> gw.Mixture:
+    return gw.Mixture([0.3, 0.7], [[-1.0], [0.5]], [[[width**2]] for width in widths])
+
+
+@pytest.mark.parametrize("widths", [(0.1, 0.1), (0.6, 0.3), (1.0, 2e-3)])
+def test_the_free_energy_of_a_mixture_on_the_line_is_that_of_scipy(widths):
+    """One mode may lie, very narrow, inside the other."""
+    process = OrnsteinUhlenbeck([[1.3]], [0.2], 0.7, line_mixture(widths))
+    for t in (0.0, 0.4):
+        rho: Any = process.density(t)
+        means, spreads = np.asarray(rho.means)[:, 0], np.sqrt(np.asarray(rho.covariances)[:, 0, 0])
+        p = lambda x, means=means, spreads=spreads: np.array([0.3, 0.7]) @ stats.norm.pdf(x, means, spreads)
+
+        def integrand(x, p=p):
+            return p(x) * (0.65 * (x - 0.2) ** 2 + 0.7 * np.log(p(x) + 1e-300))
+
+        breaks = sorted(m + z * s for m, s in zip(means, spreads, strict=True) for z in (-6, -2, 0, 2, 6))
+        exact, _ = integrate.quad(integrand, -9, 9, points=breaks, limit=1000, epsabs=1e-11)
+        assert float(process.free_energy(t)) == pytest.approx(exact, abs=1e-7)
+        assert process.free_energy_error(t) < 1e-8
+
+
+def test_the_free_energy_of_a_mixture_in_the_plane_is_the_sum_over_a_grid():
+    process = random_process(np.random.default_rng(2), 2, 0.6, mixture=True)
+    rho: Any = process.density(0.2)
+    x = np.stack(np.meshgrid(*[np.linspace(-9, 9, 901)] * 2, indexing="ij"), -1)
+    parts = zip(rho.weights, rho.means, rho.covariances, strict=True)
+    p = sum(float(w) * stats.multivariate_normal(np.asarray(m), np.asarray(S)).pdf(x) for w, m, S in parts)  # pyright: ignore
+    centred = x - np.asarray(process.b)
+    energy = 0.5 * np.einsum("...i,ij,...j", centred, np.asarray(process.A), centred) + 0.6 * np.log(p + 1e-300)
+    assert float(process.free_energy(0.2)) == pytest.approx(float((p * energy).sum()) * 0.02**2, abs=1e-8)
+
+
+def test_the_free_energy_of_a_mixture_in_many_dimensions_has_a_standard_error():
+    """Modes that differ in the first coordinate only: F is that of the line and of four Gaussians."""
+    dim, D = 5, 0.7
+    line = OrnsteinUhlenbeck([[1.3]], [0.2], D, line_mixture((0.3, 0.3)))
+    means = np.pad([[-1.0], [0.5]], ((0, 0), (0, dim - 1)))
+    process = OrnsteinUhlenbeck(1.3 * np.eye(dim), [0.2] * dim, D, gw.Mixture([0.3, 0.7], means, 0.3**2))
+    side = OrnsteinUhlenbeck([[1.3]], [0.2], D, gw.Gaussian([0.0], 0.3**2))
+    errors = []
+    for t in (0.0, 0.1, 0.5):
+        exact = float(line.free_energy(t)) + (dim - 1) * float(side.free_energy(t))
+        error = process.free_energy_error(t)
+        assert 0 < error < 1e-3 * D
+        errors.append((float(process.free_energy(t)) - exact) / error)
+    assert 0 < np.max(np.abs(errors)) < 4
+
+
+@pytest.mark.parametrize("dim", [1, 2, 4])
+def test_the_free_energy_of_a_mixture_decays_at_the_rate_of_the_dissipation_to_its_end(dim):
+    process, h = random_process(np.random.default_rng(2), dim, 0.6, mixture=True), 1e-3
+    for t in (0.1, 0.8):
+        slope = (float(process.free_energy(t + h)) - float(process.free_energy(t - h))) / (2 * h)
+        assert -slope == pytest.approx(float(process.dissipation(t)), rel=1e-4 if dim <= 2 else 5e-3)
+    assert float(process.free_energy(np.inf)) == pytest.approx(process.equilibrium_free_energy)
+    assert float(process.dissipation(np.inf)) == pytest.approx(0, abs=1e-9)
+
+
+def test_modes_of_too_different_widths_are_refused():
+    plane = gw.Mixture([0.5, 0.5], [[0.0, 0.0], [0.3, 0.0]], [1.0, 1e-4])
+    process = OrnsteinUhlenbeck(np.eye(2), np.zeros(2), 1.0, plane)
+    with pytest.raises(InputError, match=r"deviations from 0\.01 to 1; allowed: widths within a factor 28 in 2 dim"):
+        process.free_energy(0.0)
+    assert np.isfinite(process.free_energy(0.1))
+
+
+def test_the_free_energy_of_a_mixture_in_single_precision():
+    double = float(random_process(np.random.default_rng(2), 2, 0.6, mixture=True).free_energy(0.2))
+    with jax.enable_x64(False):
+        single = random_process(np.random.default_rng(2), 2, 0.6, mixture=True)
+        assert float(single.free_energy(0.2)) == pytest.approx(double, abs=1e-4)
 
 
 @pytest.mark.parametrize("t", [-1.0, float("nan"), "1", [0.0, 1.0], None])

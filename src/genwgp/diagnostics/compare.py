@@ -181,14 +181,15 @@ def _energy_and_time(reference: Any, F: float, t: float) -> tuple[dict[str, floa
         return row, {"reference_free_energy": "the reference has no free_energy(t)"}
     try:
         row["reference_free_energy"] = float(reference.free_energy(t))
+        if np.isinf(t):
+            return row, {}
+        if not hasattr(reference, "dissipation"):
+            return row, {"reference_times": "the reference has no dissipation(t)"}
+        below = end is not None and end >= F
+        return row | {"reference_times": np.inf if below else _time_of(reference, F, t)}, {}
     except InputError as error:
-        return row, {"reference_free_energy": str(error)}
-    if np.isinf(t):
-        return row, {}
-    if not hasattr(reference, "dissipation"):
-        return row, {"reference_times": "the reference has no dissipation(t)"}
-    below = end is not None and end >= F
-    return row | {"reference_times": np.inf if below else _time_of(reference, F, t)}, {}
+        missing = "reference_free_energy" if np.isnan(row["reference_free_energy"]) else "reference_times"
+        return row, {missing: str(error)}
 
 
 def _time_of(reference: Any, F: float, t: float) -> float:
