@@ -1,4 +1,4 @@
-"""Ctrl-C: real signals to a `genwgp solve` in a process of its own, whose solver lingers where it is to be pressed."""
+"""Ctrl-C: real signals to a `genwgp` in a process of its own, which lingers where it is to be pressed."""
 
 import os
 import signal
@@ -45,6 +45,32 @@ def saver(*arguments, **options):
 solvers.solve, solve.save, solve.use_compilation_cache = solver, saver, lambda: None
 solve.draw_all = lambda *arguments, wanted: tell("drawing") if wanted() else None
 app(["solve", "banana", "--out", "run"])
+"""
+
+# The console script, with a pause in the import of a module; where there is a second argument, deaf from the beginning.
+IMPORTING = """
+import signal
+import sys
+import time
+
+_, module, *deaf = sys.argv
+if deaf:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class Lingering:
+    def find_spec(self, name, *_):
+        if name == module:
+            sys.meta_path.remove(self)
+            print("importing", flush=True)
+            time.sleep(1 if deaf else 20)
+
+
+sys.meta_path.insert(0, Lingering())
+from genwgp.cli import main
+
+sys.argv = ["genwgp", "list"]
+main()
 """
 
 
@@ -106,3 +132,31 @@ def test_the_third_ends_and_leaves_nothing(tmp_path):
     assert errors.endswith("genwgp: interrupted\n")
     assert os.listdir(tmp_path) == []
     assert lines == ["solving", "measuring"]
+
+
+def pressed_while_importing(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `genwgp list` that gets Ctrl-C while it imports a module."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", IMPORTING, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "importing\n"
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=15)
+    return process.returncode, output, errors
+
+
+@pytest.mark.parametrize("module", ["jax", "typer", "genwgp.cli.stored"])
+def test_while_the_command_is_imported_it_ends_in_one_line(module):
+    assert pressed_while_importing(module) == (130, "", "genwgp: interrupted\n")
+
+
+def test_a_command_that_must_not_hear_it_does_not():
+    """As shells start jobs in the background: SIGINT is ignored from the beginning."""
+    code, output, errors = pressed_while_importing("jax", "deaf")
+    assert (code, errors) == (0, "")
+    assert "tilted-double-well" in output

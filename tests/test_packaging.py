@@ -1,7 +1,9 @@
 """The package's metadata: one version, one list of test dependencies, types for users."""
 
+import subprocess
+import sys
 import tomllib
-from importlib import metadata, resources
+from importlib import import_module, metadata, resources
 from pathlib import Path
 
 import genwgp
@@ -27,3 +29,23 @@ def test_the_tests_build_the_pages_with_the_pins_of_the_pages():
 
 def test_types_are_shipped():
     assert resources.files("genwgp").joinpath("py.typed").is_file()
+
+
+def test_the_console_script_exists():
+    module, function = PROJECT["project"]["scripts"]["genwgp"].split(":")
+    assert callable(getattr(import_module(module), function))
+
+
+def test_public_names_come_when_they_are_asked_for():
+    """jax takes a second to import, in which the console script must already hear Ctrl-C."""
+    code = """
+import sys
+import genwgp
+import genwgp.cli
+assert not {"jax", "numpy", "typer"} & set(sys.modules)
+found = {name: getattr(genwgp, name) for name in genwgp.__all__}
+assert set(found) <= set(dir(genwgp)) and all(value is not None for value in found.values())
+assert genwgp.solve is genwgp.solvers.solve and genwgp.diagnostics.measure and genwgp.cli.app
+assert not hasattr(genwgp, "nothing") and not hasattr(genwgp.cli, "nothing")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})

@@ -1,31 +1,31 @@
 """Wasserstein gradient paths: from a start density to the equilibrium of a free energy, as one generative flow."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from genwgp import errors as errors
-from genwgp import problems as problems
-from genwgp import references as references
-from genwgp.actions import FiniteHorizonAction as FiniteHorizonAction
-from genwgp.actions import GeometricAction as GeometricAction
-from genwgp.energies import Entropy as Entropy
-from genwgp.energies import FreeEnergy as FreeEnergy
-from genwgp.errors import GenwgpError as GenwgpError
-from genwgp.errors import InputError as InputError
-from genwgp.errors import NotConvergedError as NotConvergedError
-from genwgp.initial import Gaussian as Gaussian
-from genwgp.initial import Mixture as Mixture
-from genwgp.path import WassersteinPath as WassersteinPath
-from genwgp.problem import Problem as Problem
-from genwgp.solvers import Adam as Adam
-from genwgp.solvers import CausalSweep as CausalSweep
-from genwgp.solvers import Event as Event
-from genwgp.solvers import Result as Result
-from genwgp.solvers import Solution as Solution
-from genwgp.solvers import solve as solve
-
 if TYPE_CHECKING:
+    from genwgp import errors as errors
+    from genwgp import problems as problems
+    from genwgp import references as references
+    from genwgp.actions import FiniteHorizonAction as FiniteHorizonAction
+    from genwgp.actions import GeometricAction as GeometricAction
+    from genwgp.energies import Entropy as Entropy
+    from genwgp.energies import FreeEnergy as FreeEnergy
+    from genwgp.errors import GenwgpError as GenwgpError
+    from genwgp.errors import InputError as InputError
+    from genwgp.errors import NotConvergedError as NotConvergedError
+    from genwgp.initial import Gaussian as Gaussian
+    from genwgp.initial import Mixture as Mixture
     from genwgp.io import load as load
     from genwgp.io import save as save
+    from genwgp.path import WassersteinPath as WassersteinPath
+    from genwgp.problem import Problem as Problem
+    from genwgp.solvers import Adam as Adam
+    from genwgp.solvers import CausalSweep as CausalSweep
+    from genwgp.solvers import Event as Event
+    from genwgp.solvers import Result as Result
+    from genwgp.solvers import Solution as Solution
+    from genwgp.solvers import solve as solve
 
 __version__ = "0.1.0"
 __all__ = [
@@ -53,11 +53,29 @@ __all__ = [
     "solve",
 ]
 
+# Where these names come from. They are imported when they are asked for: jax takes a second, and files belong to the
+# shell, which the core never imports.
+_HOMES = {
+    "actions": ("FiniteHorizonAction", "GeometricAction"),
+    "energies": ("Entropy", "FreeEnergy"),
+    "errors": ("GenwgpError", "InputError", "NotConvergedError"),
+    "initial": ("Gaussian", "Mixture"),
+    "io": ("load", "save"),
+    "path": ("WassersteinPath",),
+    "problem": ("Problem",),
+    "solvers": ("Adam", "CausalSweep", "Event", "Result", "Solution", "solve"),
+}
+_NAMESPACES = {*_HOMES, "cli", "diagnostics", "layers", "problems", "references", "report"}
+
 
 def __getattr__(name: str) -> Any:
-    # Files belong to the shell, which the core never imports: they come when they are asked for.
-    if name in ("load", "save"):
-        from genwgp import io
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None and name not in _NAMESPACES:
+        raise AttributeError(f"module 'genwgp' has no attribute {name!r}")
+    module = import_module(f"genwgp.{home or name}")
+    globals()[name] = found = getattr(module, name) if home else module
+    return found
 
-        return getattr(io, name)
-    raise AttributeError(f"module 'genwgp' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
