@@ -379,9 +379,16 @@ def test_compare_prints_writes_and_draws(stored):
     assert all(0.4 < float(row[4]) < 2.5 for row in rows[:8])  # W2 over its floor
     assert {"stored/comparison.json", "stored/pictures/comparison.png"} <= set(outcome.stdout.split())
     assert Path("stored/pictures/comparison.png").read_bytes().startswith(b"\x89PNG")
-    assert "place 8 of 8" in outcome.stderr
+    assert "exact against OrnsteinUhlenbeck: place 8 of 8" not in outcome.stdout
+    assert re.search(r"^exact against OrnsteinUhlenbeck: .*place 8 of 8$", outcome.stderr, re.MULTILINE)
+    assert "step" not in outcome.stderr
+    assert "reference: exact: Ornstein-Uhlenbeck from a Gaussian, d = 2\n" in outcome.stdout
+    assert "Distances between 150 samples of the path" in outcome.stdout
+    assert "At t = inf the end of the path" in outcome.stdout
+    assert re.search(r"^largest error of F +[\d.e-]+ % of the drop of F$", outcome.stdout, re.MULTILINE)
     content = json.loads(Path("stored/comparison.json").read_text())
     assert content["reference"] == "OrnsteinUhlenbeck"
+    assert content["reference_description"].startswith("exact: Ornstein-Uhlenbeck")
     assert content["samples"] == 150
     assert len(content["wasserstein"]) == len(content["l1"]) == 8
     assert content["times"][-1] == {"$float": "inf"}
@@ -389,6 +396,33 @@ def test_compare_prints_writes_and_draws(stored):
     assert verify("stored")
     assert run("show", "stored").exit_code == 0
     assert not [file for file in Path("stored").rglob(".*")]
+
+
+def test_compare_on_a_line_of_a_run_that_did_not_converge(workplace, monkeypatch):
+    """In one dimension the sliced distance is W2; what the reference lacks has no largest error."""
+    from exact_path import ExactPath
+
+    class Particles:
+        def __init__(self, exact):
+            self.exact = exact
+
+        def density(self, t):
+            rho = self.exact.density(t)
+            return type("Cloud", (), {"sample": lambda _, key, n: rho.sample(key, n)})()
+
+    monkeypatch.setattr("genwgp.path.WassersteinPath", ExactPath)
+    Path("line.py").write_text("from exact_path import exact_problem\n\ndef make():\n    return exact_problem(1)\n")
+    save(exact_solution(dim=1, layers=3, result="not_converged"), "line")
+    monkeypatch.setattr("genwgp.cli.compare.reference_for", lambda problem: Particles(problem.reference))
+    outcome = run("compare", "line", "--samples", "60", "--problem", "line.py:make")
+    assert outcome.exit_code == 0, outcome.exception
+    assert "genwgp: note: line is not_converged: the path is exact\n" in outcome.stderr
+    assert "reference: Particles\n" in outcome.stdout
+    rows = [line.split() for line in outcome.stdout.splitlines() if re.match(r" *(\d|inf)", line)]
+    assert [len(row) for row in rows] == [9] * 16
+    assert "largest W2" in outcome.stdout
+    assert "largest error of F" not in outcome.stdout
+    assert re.search(r"^no l1, kl +the reference has no log-density$", outcome.stdout, re.MULTILINE)
 
 
 def test_compare_prints_json_follows_the_seed_and_writes_elsewhere(stored, monkeypatch):

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from genwgp.cli.progress import Progress
-from genwgp.cli.stored import loaded
+from genwgp.cli.stored import loaded, warn_unless_converged
 from genwgp.cli.table import aligned, columns
 from genwgp.diagnostics import Comparison, compare
 from genwgp.io import comparison_record, write_comparison
@@ -43,26 +43,37 @@ DENSITIES = (
     ("KL", "kl"),
     ("mass", "mass"),
 )
+ABOUT_DISTANCES = (
+    "{}: Wasserstein distances, in units of x; mean, cov: errors relative to the spread and the covariance",
+    "floor: the same between two draws of the reference; ratio: W2 over its floor, near 1 where no difference is seen",
+)
+ABOUT_DENSITIES = (
+    "error/drop: |F - F ref| over the drop of F; t ref: when the reference has the F of the path",
+    "L1: int |rho - rho ref|, at most 2; KL: of the path to the reference, in nats; mass: of the path on that grid",
+)
 
 
 def compare_run(folder: str, samples: int, seed: int, problem: str | None, as_json: bool, output: str | None) -> None:
     """Compare a run with the best reference of its problem; print, write `comparison.json`, draw."""
     with loaded(folder, problem) as solution:
+        warn_unless_converged(folder, solution)
         reference = reference_for(solution.problem)
-        name = f"{solution.problem.name} against {type(reference).__name__}"
-        start = time.monotonic()
+        kind, start = type(reference).__name__, time.monotonic()
+        name = f"{solution.problem.name} against {kind}"
         with Progress(name) as progress:
             tell = lambda done: progress(_event(done, time.monotonic() - start))
             found = compare(solution, reference, NODES, samples, jax.random.key(seed), tell)
-        about = {"run": folder, "problem": solution.problem.name, "reference": type(reference).__name__, "seed": seed}
-        record = comparison_record(found, **about, seconds=time.monotonic() - start)
+        described = reference.describe() if hasattr(reference, "describe") else kind  # pyright: ignore
+        about = {"run": folder, "problem": solution.problem.name, "reference": kind, "seed": seed}
+        about |= {"reference_description": described, "seconds": time.monotonic() - start}
+        record = comparison_record(found, **about)
         target = Path(output or folder)
         file = write_comparison(record, target)
         if as_json:
             json.dump(record, sys.stdout, indent=2)
             print()
         else:
-            print(f"{name}\n\n{_table(found, DISTANCES)}\n\n{_table(found, DENSITIES)}\n\n{_ends(found)}")
+            print(f"{name}\nreference: {described}\n\n{_text(found, solution.path.dim)}")
         picture = draw_comparison(found, solution.path, reference, target / "pictures" / "comparison.png")
         if not as_json:
             print(f"\n{file}\n{picture}")
@@ -71,7 +82,26 @@ def compare_run(folder: str, samples: int, seed: int, problem: str | None, as_js
 def _event(done: int, seconds: float) -> Event:
     nothing = math.nan
     left = seconds / done * (NODES - done)
-    return Event(done, nothing, nothing, nothing, nothing, nothing, left, f"place {done} of {NODES}")
+    return Event(0, nothing, nothing, nothing, nothing, nothing, left, f"place {done} of {NODES}")
+
+
+def _text(found: Comparison, dim: int) -> str:
+    """Both tables, each with what its columns are, and what the whole comes to."""
+    sliced = ("sliced", "sliced_floor") if dim == 1 else ()  # on a line it is W2
+    about = (ABOUT_DISTANCES[0].format("W2" if sliced else "W2, sliced"), *ABOUT_DISTANCES[1:])
+    parts = [
+        _lines(f"Distances between {found.samples} samples of the path and as many of the reference", about),
+        _table(found, tuple(column for column in DISTANCES if column[1] not in sliced)),
+        _lines("Free energy, clock and densities at the same places", ABOUT_DENSITIES),
+        _table(found, DENSITIES),
+    ]
+    if math.isinf(found.times[-1]):
+        parts.append("At t = inf the end of the path is compared with the equilibrium of the reference.")
+    return "\n\n".join([*parts, _whole(found)])
+
+
+def _lines(title: str, about: tuple[str, ...]) -> str:
+    return "\n".join([title, *(f"  {line}" for line in about)])
 
 
 def _table(found: Comparison, chosen: tuple[tuple[str, str], ...]) -> str:
@@ -80,18 +110,26 @@ def _table(found: Comparison, chosen: tuple[tuple[str, str], ...]) -> str:
     return columns([header for header, _ in chosen], [[_figure(value) for value in row] for row in rows])
 
 
-def _ends(found: Comparison) -> str:
-    """The end of the path, and why figures are missing."""
+def _whole(found: Comparison) -> str:
+    """The largest differences, the end of the path, and why figures are missing."""
     known = not math.isnan(found.reference_log_normaliser)
     off = f", {found.log_normaliser - found.reference_log_normaliser:+.2g} from the reference" if known else ""
     rows = [
-        ("samples", f"{found.samples} a draw"),
-        ("KL to the equilibrium", f"{_figure(found.gap)} nats"),
-        ("effective samples", f"{100 * found.effective_sample_size:.2f} %"),
+        ("largest W2", f"{np.max(found.ratio()):.3g} times its floor"),
+        ("largest error of F", _largest(100 * found.energy_error, "{:.2g} % of the drop of F")),
+        ("largest L1", _largest(found.l1, "{:.3g}")),
+        ("KL of the end to exp(-V/D)/Z", f"{_figure(found.gap)} nats, by the path's own weights"),
+        ("effective samples there", f"{100 * found.effective_sample_size:.2f} %"),
         ("log Z", f"{found.log_normaliser:.5f}{off}"),
         *((f"no {names}", reason) for names, reason in found.missing.items()),
     ]
-    return aligned(rows)
+    return aligned([row for row in rows if row[1]])
+
+
+def _largest(values: np.ndarray, words: str) -> str:
+    """The largest known value in words; nothing where none is known."""
+    known = values[~np.isnan(values)]
+    return words.format(known.max()) if len(known) else ""
 
 
 def _figure(value: float) -> str:

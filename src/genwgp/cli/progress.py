@@ -55,7 +55,7 @@ class Progress:
 
 def describe(event: "Event") -> str:
     """An event in one line; figures that are not known are left out."""
-    parts = [f"step {event.step}"]
+    parts = [f"step {event.step}"] if event.step else []  # steps count from one
     figures = {"loss": event.loss, "action": event.action, "F": event.free_energy, "residual": event.residual}
     parts += [f"{name} {value:.4g}" for name, value in figures.items() if _known(value)]
     if _known(event.speed_spread):

@@ -54,8 +54,7 @@ def sample_run(folder: str, place: dict[str, Any], n: int, output: str | None, s
     if output is not None and Path(output).exists():
         raise InputError("--output", output, "a file that does not exist yet")
     with loaded(folder, problem) as solution:
-        if solution.result != Result.CONVERGED:
-            print(f"genwgp: note: {folder} is {solution.result}: {solution.message}", file=sys.stderr)
+        warn_unless_converged(folder, solution)
         rho = _density(solution.path, place)
         x, log_density = _samples(rho, n, seed)
         table = {**{f"x{i}": x[:, i] for i in range(x.shape[1])}, "log_density": log_density}
@@ -89,6 +88,12 @@ def loaded(folder: str, problem: str | None) -> Iterator[Any]:
             with _named("--problem", "PROBLEM"):
                 given = problem_of(problem, decode(source.get("parameters", {}))).problem
         yield load(folder, given)
+
+
+def warn_unless_converged(folder: str, solution: Any) -> None:
+    """A line on stderr about a run that is used although its figures are not within their limits."""
+    if solution.result != Result.CONVERGED:
+        print(f"genwgp: note: {folder} is {solution.result}: {solution.message}", file=sys.stderr)
 
 
 def _density(path: Any, place: dict[str, Any]) -> Any:
