@@ -47,7 +47,7 @@ HEADER = [
     "ESS",
     "modes' weights, error",
     "speed spread",
-    "residual",
+    "direction",
     "dF + I dt",
     "forms of S",
     "KL / moments to exact",
@@ -107,7 +107,7 @@ def row(name: str, parameters: dict[str, Any]) -> list[str]:
         f"{path.equilibrium.effective_sample_size:.4f}",
         modes,
         f"{100 * figures['speed_spread']:.2f} %",
-        f"{figures['residual']:.3f}",
+        f"{figures['direction_residual']:.3f}",
         f"{100 * figures['dissipation_error']:.2g} %",
         f"{figures['action']:.1e} / {figures['action_second_form']:.1e}",
         exact,
@@ -118,7 +118,7 @@ def row(name: str, parameters: dict[str, Any]) -> list[str]:
 NOTES = f"""
 K = 12 layers, all defaults, seed 0, float64, {SAMPLES} particles; sampling noise: about 0.011 of a weight of 0.5
 (two standard errors), 1e-3 of log Z times the root of 1/ESS - 1. `F_end - F*` is the KL divergence of the last node to
-the equilibrium times D. Modes' weights: plain samples, in brackets with importance weights. `residual`: largest
+the equilibrium times D. Modes' weights: plain samples, in brackets with importance weights. `direction`: largest
 direction residual before 99 % of the drop of F. `dF + I dt`: largest difference of a layer's drop of F and its
 dissipation, over the drop or a hundredth of the whole one. `forms of S`: the action and its second form. Seconds
 include compilation.

@@ -65,7 +65,7 @@ class ExactPath:
         self.free_energy = _curve(problem, "free_energy", finite)
         self.dissipation = _curve(problem, "dissipation", finite)
         self.speed, self.layer_lengths = np.sqrt(self.dissipation), np.diff(self.arclength)
-        self.residual = np.full(layers + 1, 1e-3)
+        self.direction_residual = np.full(layers + 1, 1e-3)
 
     def _where(self, time, arclength, node) -> tuple[float, float]:
         assert sum(a is not None for a in (time, arclength, node)) == 1
@@ -131,7 +131,13 @@ def exact_solution(dim: int = 2, layers: int = 6, result: Any = "converged") -> 
         path=path,
         result=result,
         message="the path is exact",
-        diagnostics={"action": 1 / 3, "action_second_form": 0.1, "speed_spread": 0.0, "unknown": np.inf},
+        diagnostics={
+            "action": 1 / 3,
+            "action_second_form": 0.1,
+            "speed_spread": 0.0,
+            "direction_residual": 1e-3,
+            "unknown": np.inf,
+        },
         stats={"seconds": 1.5, "steps": 5},
         log=log,
         problem=path.problem,

@@ -192,9 +192,13 @@ def test_actions_methods_and_precision(solves):
     assert calls[0]["action"].T == 2.5
     assert not calls[0]["float64"]
     assert jax.numpy.zeros(()).dtype == "float64"
-    assert run("solve", "banana", "--no-pictures", "--method", "adam", "--set", "method.steps=7").exit_code == 0
+    trained = run("solve", "banana", "--no-pictures", "--method", "adam", "--set", "method.steps=7")
+    assert trained.exit_code == 0
+    assert "  force at the end 0.03  " in trained.stderr
     assert calls[1]["method"].steps == 7
-    assert run("solve", "banana", "--no-pictures", "--method", "sweep").exit_code == 0
+    swept = run("solve", "banana", "--no-pictures", "--method", "sweep")
+    assert swept.exit_code == 0
+    assert "  relative residual 0.03  " in swept.stderr
     assert type(calls[2]["method"]) is solvers.CausalSweep
 
 
@@ -294,6 +298,8 @@ def test_show_prints_what_was_saved(solves):
     nodes = [line.split() for line in shown.stdout.splitlines() if re.match(r" +\d", line)]
     assert [row[0] for row in nodes] == ["0", "1", "2", "3"]
     assert nodes[-1][1] == "inf"
+    assert "t = inf: the last node stands for the equilibrium" in shown.stdout
+    assert "direction residual" in shown.stdout
     content = json.loads(run("show", "runs/banana", "--json").stdout)
     assert content["curves"]["times"][-1] == {"$float": "inf"}
     assert content["summary"]["layers"] == 3
@@ -471,7 +477,7 @@ def test_progress_is_plain_where_there_is_no_terminal():
         for _ in range(3):
             progress(EVENT)
     lines = stream.getvalue().splitlines()
-    assert lines == [f"demo: {describe(EVENT)}"] * 2  # the first at once, the last at the end
+    assert lines == [f"demo: {describe(EVENT, 'relative residual')}"] * 2  # the first at once, the last at the end
     assert "\x1b" not in stream.getvalue()
 
 
@@ -484,7 +490,7 @@ def test_progress_moves_in_a_terminal():
 
 
 def test_progress_leaves_out_what_is_not_known():
-    text = describe(solvers.Event(1, np.nan, 0.5, np.nan, np.nan, np.nan, np.inf, ""))
+    text = describe(solvers.Event(1, np.nan, 0.5, np.nan, np.nan, np.nan, np.inf, ""), "relative residual")
     assert text == "step 1  action 0.5"
     assert [clock(s) for s in (0.4, 59.6, 3723)] == ["0:00", "1:00", "1:02:03"]
 

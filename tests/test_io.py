@@ -77,7 +77,7 @@ def rewrite_manifest(folder, change):
 def test_the_same_numbers_come_back(solution, original):
     again = load(original, problem=solution.problem)
     assert sorted(path.name for path in original.iterdir()) == sorted([*FILES, "MANIFEST.json"])
-    for name in ("times", "arclength", "free_energy", "dissipation", "speed", "layer_lengths", "residual"):
+    for name in ("times", "arclength", "free_energy", "dissipation", "speed", "layer_lengths", "direction_residual"):
         np.testing.assert_array_equal(getattr(again.path, name), getattr(solution.path, name))
     assert (again.result, again.message, again.stats) == (solution.result, solution.message, solution.stats)
     assert again.diagnostics == solution.diagnostics
@@ -162,9 +162,14 @@ def test_a_damaged_manifest_is_found(folder, content):
     assert "damaged" in refused(folder)
 
 
+def test_an_older_format_is_refused_in_words(folder):
+    rewrite_manifest(folder, lambda manifest: manifest.update(format=1))
+    assert "written before the first release, in format 1, which is not read: solve it again" in refused(folder)
+
+
 def test_a_newer_format_is_refused_in_words(folder):
     rewrite_manifest(folder, lambda manifest: manifest.update(format=99, genwgp="7.0"))
-    assert "written by genwgp 7.0 in format 99, this version reads up to 1: update genwgp" in refused(folder)
+    assert "written by genwgp 7.0 in format 99, this version reads up to 2: update genwgp" in refused(folder)
 
 
 @pytest.mark.parametrize("name", FILES[:3])

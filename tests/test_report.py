@@ -18,12 +18,12 @@ from genwgp.diagnostics import compare
 from genwgp.errors import InputError, RunFolderError
 from genwgp.report import draw_all, draw_comparison, hero, style
 from genwgp.report.comparison import comparison_picture
-from genwgp.report.curves import free_energy_picture, layers_picture, residual_picture
+from genwgp.report.curves import direction_picture, free_energy_picture, layers_picture
 from genwgp.report.density import SIDE, densities, density_picture
 from genwgp.report.sampling import equilibrium_shape, frames, grid, log_density, window
 from genwgp.report.trajectories import trajectories, trajectory_picture
 
-NAMES = {"density", "trajectories", "free-energy", "layers", "residual"}
+NAMES = {"density", "trajectories", "free-energy", "layers", "direction-residual"}
 
 
 def texts(picture: Figure) -> str:
@@ -176,11 +176,22 @@ def test_layers_are_bars_with_a_band(plane):
     np.testing.assert_array_equal(right.get_lines()[0].get_ydata(), plane.path.speed)
 
 
+def test_nodes_that_are_not_judged_are_hollow(plane):
+    path = ExactPath(plane.problem, 4)
+    path.free_energy, path.direction_residual = (
+        np.array([10.0, 5.0, 0.2, 0.05, 0.0]),
+        np.array([0.1, 0.2, 0.25, 0.9, 1.2]),
+    )
+    for axes, places in zip(direction_picture(path).axes, ([0, 1, 2], [0, 50, 98]), strict=True):
+        np.testing.assert_allclose(line(axes, "nodes"), np.stack([places, [0.1, 0.2, 0.25]], axis=1))
+        assert len(line(axes, "beyond 99 % of the drop of F: not judged")) == 2
+
+
 def test_a_residual_of_zero_is_still_drawn(plane):
     path = ExactPath(plane.problem, 4)
-    assert residual_picture(path).axes[0].get_yscale() == "log"
-    path.residual = np.zeros(5)
-    assert residual_picture(path).axes[0].get_yscale() == "linear"
+    assert direction_picture(path).axes[0].get_yscale() == "log"
+    path.direction_residual = np.zeros(5)
+    assert direction_picture(path).axes[0].get_yscale() == "linear"
 
 
 def test_the_equilibrium_is_the_gibbs_density(plane):

@@ -37,7 +37,7 @@ def test_the_run_says_that_it_converged(solution, events):
     assert 0 <= figures["action"] < 1e-4 * figures["energy_drop"]
     assert abs(figures["action"] - figures["action_second_form"]) < 2e-3 * figures["energy_drop"]
     assert figures["speed_spread"] < 0.01
-    assert figures["residual"] < 0.01
+    assert figures["direction_residual"] < 0.01
     assert figures["dissipation_error"] < 0.01
     assert figures["rise"] == 0
     assert len(events) == solution.stats["segments"] == len(solution.log["time"])

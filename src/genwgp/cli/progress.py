@@ -15,10 +15,12 @@ EVERY = 5.0  # seconds between lines where the output is no terminal
 
 
 class Progress:
-    """A context that is called with every Event of a solve; `quiet`: shows nothing."""
+    """A context that is called with every Event of a solve; `quiet`: shows nothing; `residual`: what it is there."""
 
-    def __init__(self, name: str, quiet: bool = False, console: Console | None = None):
-        self.name, self.quiet = name, quiet
+    def __init__(
+        self, name: str, quiet: bool = False, console: Console | None = None, residual: str = "relative residual"
+    ):
+        self.name, self.quiet, self.residual = name, quiet, residual
         self.console = Console(stderr=True, highlight=False) if console is None else console
         self.live: Live | None = None
         self.pending, self.printed = "", -math.inf
@@ -38,7 +40,7 @@ class Progress:
     def __call__(self, event: "Event") -> None:
         if self.quiet:
             return
-        self.pending = self._line(describe(event))
+        self.pending = self._line(describe(event, self.residual))
         if self.live is not None:
             self.live.update(Spinner("dots", self.pending))
         elif time.monotonic() - self.printed >= EVERY:
@@ -53,10 +55,10 @@ class Progress:
         self.pending, self.printed = "", time.monotonic()
 
 
-def describe(event: "Event") -> str:
+def describe(event: "Event", residual: str) -> str:
     """An event in one line; figures that are not known are left out."""
     parts = [f"step {event.step}"] if event.step else []  # steps count from one
-    figures = {"loss": event.loss, "action": event.action, "F": event.free_energy, "residual": event.residual}
+    figures = {"loss": event.loss, "action": event.action, "F": event.free_energy, residual: event.residual}
     parts += [f"{name} {value:.4g}" for name, value in figures.items() if _known(value)]
     if _known(event.speed_spread):
         parts.append(f"speed spread {100 * event.speed_spread:.1f} %")

@@ -65,7 +65,10 @@ def _solve(
     given: Given, chosen: SolveSection, arguments: dict[str, Any], interrupts: Interrupts, quiet: bool
 ) -> "solvers.Solution":
     seed = SEED if chosen.seed is None else chosen.seed
-    with Progress(given.problem.name, quiet) as progress:
+    trained = isinstance(arguments["method"], solvers.Adam)
+    with Progress(
+        given.problem.name, quiet, residual="force at the end" if trained else "relative residual"
+    ) as progress:
 
         def tell(event: "solvers.Event") -> None:
             progress(event)

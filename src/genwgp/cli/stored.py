@@ -28,7 +28,7 @@ NODE_COLUMNS = {
     "s": "arclength",
     "F": "free_energy",
     "dissipation": "dissipation",
-    "residual": "residual",
+    "direction residual": "direction_residual",
 }
 
 
@@ -46,6 +46,8 @@ def show_run(folder: str, as_json: bool) -> None:
     print(f"\nsaved {run['date']} in {run['dtype']} with {versions}\n")
     rows = zip(*(nodes[name].values.tolist() for name in NODE_COLUMNS.values()), strict=True)
     print(columns(["node", *NODE_COLUMNS], [[str(k), *map(figure, row)] for k, row in enumerate(rows)]))
+    if np.isinf(nodes["times"].values[-1]):
+        print("\nt = inf: the last node stands for the equilibrium. Directions are noise where F hardly falls.")
 
 
 def sample_run(folder: str, place: dict[str, Any], n: int, output: str | None, seed: int, problem: str | None) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from genwgp.cli.progress import clock
+from genwgp.diagnostics.verdict import DIRECTION
 
 ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("problem", "problem", str),
@@ -22,7 +23,11 @@ ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("action_second_form", "action, second form", lambda v: f"{v:.4g} energy"),
     ("length", "path length", lambda v: f"{v:.5g} length"),
     ("speed_spread", "speed spread", lambda v: f"{100 * v:.2f} %, adjacent layers at most"),
-    ("residual", "direction residual", lambda v: f"{v:.3g}, median over nodes; 0 on the gradient flow"),
+    (
+        "direction_residual",
+        "direction residual",
+        lambda v: f"{v:.3g}, largest before 99 % of the drop of F (converged: below {DIRECTION})",
+    ),
     ("seconds", "time", lambda v: f"{v:.1f} s ({clock(v)})"),
 )
 

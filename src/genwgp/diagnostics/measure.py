@@ -27,9 +27,9 @@ class Measurement(NamedTuple):
     """The path with its curves, and figures about it.
 
     action, action_second_form: two estimates of the same number that differ by quadrature and sampling. energy_drop.
-    speed_spread: largest relative difference between the lengths of adjacent layers. residual: largest direction
-    residual at the nodes before 99 % of the drop of F. dissipation_error: largest |change of F + int I dt| over the
-    larger of the change and a hundredth of the drop, over the layers. rise: largest rise of F in a layer over the drop.
+    speed_spread: largest relative difference between the lengths of adjacent layers. direction_residual: the largest
+    one at the nodes before 99 % of the drop of F. dissipation_error: largest |change of F + int I dt| over the larger
+    of the change and a hundredth of the drop, over the layers. rise: largest rise of F in a layer over the drop.
     gap: KL divergence of the last node to the equilibrium in nats; effective_sample_size: share of 1.
     """
 
@@ -108,7 +108,7 @@ def _curves(profile: Profile, nodes: Nodes, clock: Clock, log_weight: np.ndarray
         free_energy=_on_host(profile.free_energy),
         dissipation=np.asarray(nodes.force2),
         speed=physical,
-        residual=np.sqrt(np.maximum(2 + 2 * np.nan_to_num(cosine), 0)),
+        direction_residual=np.sqrt(np.maximum(2 + 2 * np.nan_to_num(cosine), 0)),
         layer_lengths=_on_host(profile.layer_lengths),
         equilibrium=_equilibrium(log_weight),
     )
@@ -141,7 +141,7 @@ def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -
     F = _on_host(profile.free_energy)
     drop = F[0] - F[-1]
     early = F[:-1] - F[-1] > (1 - SPENT) * abs(drop)
-    spent = _dissipated(profile)
+    spent, directions = _dissipated(profile), path.direction_residual
     change = np.diff(F)
     scale = np.maximum(np.abs(change), (1 - SPENT) * abs(drop) + 1e-300)
     return {
@@ -149,7 +149,7 @@ def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -
         "action_second_form": float(action.second_form(profile)),
         "energy_drop": float(drop),
         "speed_spread": float(speed_spread(profile)),
-        "residual": float(path.residual[:-1][early].max()) if early.any() else float(path.residual[0]),
+        "direction_residual": float(directions[:-1][early].max() if early.any() else directions[0]),
         "dissipation_error": float(np.max(np.abs(change + spent) / scale)),
         "rise": float(max(change.max(), 0) / max(abs(drop), 1e-300)),
         "gap": gap_of(log_weight),

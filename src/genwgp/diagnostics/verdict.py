@@ -4,7 +4,7 @@ from typing import Any
 
 GAP = 5e-3  # nats between the last node and the equilibrium
 SPREAD = 0.05  # between the lengths of adjacent layers
-RESIDUAL = 0.3  # direction residual until 99 % of the drop of F is spent
+DIRECTION = 0.3  # direction residual until 99 % of the drop of F is spent
 NOTHING = 1e-9  # a drop of F, and a gap in nats, that are rounding
 RISE = 1e-3  # of F in a layer, over the drop
 
@@ -14,14 +14,14 @@ def verdict(figures: dict[str, Any], terminal: bool, equal_lengths: bool = True)
 
     `terminal`: it should end in equilibrium. `equal_lengths`: its nodes should be equidistant in Wasserstein length.
     """
-    gap = figures["gap"]
+    gap, direction = figures["gap"], figures["direction_residual"]
     if terminal and abs(figures["energy_drop"]) < NOTHING and gap < NOTHING:
         return None  # the start is the equilibrium: there is nothing to go down, and no direction to judge
     checks = [
         (terminal and not gap < GAP, f"F is {gap:.2g} D above the equilibrium (converged: {GAP} D)", "more particles"),
         (
-            not figures["residual"] < RESIDUAL,
-            f"direction residual {figures['residual']:.2g} before 99 % of the drop of F (converged: {RESIDUAL})",
+            not direction < DIRECTION,
+            f"direction residual {direction:.2g} before 99 % of the drop of F (converged: {DIRECTION})",
             "more particles, or smaller steps (CausalSweep(tolerance=0.02))",
         ),
         (

@@ -8,8 +8,8 @@ from genwgp.checks import positive_number
 class Entropy(eqx.Module):
     """D int rho log rho: linear diffusion, the Fokker-Planck equation.
 
-    `D` is the diffusion constant, in units of energy: the temperature k_B T, or 1/beta. Its force on a particle is
-    -D grad log rho. InputError unless D is finite and above 0.
+    `D` is the temperature k_B T, or 1/beta, in units of energy. Its force on a particle is -D grad log rho. InputError
+    unless D is finite and above 0.
     """
 
     D: float

@@ -16,7 +16,11 @@ CURVES = {
     "free_energy": ("node", "energy", "free energy F, an estimate over particles"),
     "dissipation": ("node", "energy2 length-2", "dissipation -dF/dt, the mean of |grad mu|^2"),
     "speed": ("node", "energy length-1", "speed per unit of physical time, root mean square over particles"),
-    "residual": ("node", "1", "direction residual || v/||v|| + grad mu/||grad mu|| ||; 0 on the gradient flow"),
+    "direction_residual": (
+        "node",
+        "1",
+        "direction residual || v/||v|| + grad mu/||grad mu|| ||; 0 on the gradient flow",
+    ),
     "layer_lengths": ("layer", "length", "length of each layer in the Wasserstein metric"),
 }
 
@@ -24,8 +28,8 @@ CURVES = {
 def dataset(solution: Any):
     """The curves of a solution's path and its log as an xarray.Dataset, dimensions node (K+1), layer (K) and step.
 
-    Variables: `times`, `arclength`, `free_energy`, `dissipation`, `speed`, `residual` (node), `layer_lengths` (layer)
-    and `log_NAME` (step) for every column of the log; each has `units` and `long_name`.
+    Variables: `times`, `arclength`, `free_energy`, `dissipation`, `speed`, `direction_residual` (node), `layer_lengths`
+    (layer) and `log_NAME` (step) for every column of the log; each has `units` and `long_name`.
     InputError if the columns of the log are not 1-d numeric arrays of one length.
     """
     import xarray  # takes a second to import, and only saving and loading need it

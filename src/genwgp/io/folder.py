@@ -13,7 +13,7 @@ from typing import Any
 import genwgp
 from genwgp.errors import InputError, RunFolderError
 
-FORMAT = 1  # raised when older versions could not read what is written
+FORMAT = 2  # raised when versions could not read what others have written
 MANIFEST = "MANIFEST.json"
 LAYERS, CURVES, RUN, LOG = "layers.safetensors", "path.nc", "run.json", "log.csv"
 FILES = (LAYERS, CURVES, RUN, LOG)
@@ -71,6 +71,9 @@ def verify(folder: str | os.PathLike) -> Path:
     if manifest["format"] > FORMAT:
         writer = f"genwgp {manifest.get('genwgp', 'of unknown version')}"
         text = f"written by {writer} in format {manifest['format']}, this version reads up to {FORMAT}: update genwgp"
+        raise RunFolderError(f"{path}: {text}")
+    if manifest["format"] < FORMAT:
+        text = f"written before the first release, in format {manifest['format']}, which is not read: solve it again"
         raise RunFolderError(f"{path}: {text}")
     for name in FILES:
         _verify_file(path, name, manifest["files"].get(name))

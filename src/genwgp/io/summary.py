@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from genwgp.errors import GenwgpError
 
 if TYPE_CHECKING:
@@ -17,8 +15,9 @@ def summary(solution: "Solution") -> dict[str, Any]:
     Energies in the units of V, lengths in those of x: `free_energy_start` and `free_energy_end` (estimates over
     particles), `log_normaliser` (log Z by importance weights at the last node), `equilibrium_free_energy` (-D log Z),
     `effective_sample_size` (fraction of 1), `action` and `action_second_form` (they differ by quadrature and sampling),
-    `length`, `speed_spread` (largest change between adjacent layers), `residual` (median over the nodes), `seconds`;
-    `reference_free_energy` where it is known independently. None where a figure does not exist.
+    `length`, `speed_spread` (largest change between adjacent layers), `direction_residual` (the largest one at the
+    nodes before 99 % of the drop of F), `seconds`; `reference_free_energy` where it is known independently.
+    None where a figure does not exist.
     """
     path, diagnostics = solution.path, solution.diagnostics
     entropic = solution.problem.energy.diffusion > 0
@@ -39,7 +38,7 @@ def summary(solution: "Solution") -> dict[str, Any]:
         "action_second_form": diagnostics.get("action_second_form"),
         "length": float(path.arclength[-1]),
         "speed_spread": diagnostics.get("speed_spread"),
-        "residual": float(np.median(path.residual)),
+        "direction_residual": diagnostics.get("direction_residual"),
         "seconds": solution.stats.get("seconds"),
     }
 

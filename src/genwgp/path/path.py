@@ -24,7 +24,7 @@ Numbers = Float[np.ndarray, "..."]
 class Curves(eqx.Module):
     """What was measured along a path over held-out particles: (nodes,) = (K + 1,), (K,) for layers, or a number.
 
-    times, arclength, free_energy, dissipation, speed, residual: as `WassersteinPath` has them.
+    times, arclength, free_energy, dissipation, speed, direction_residual: as `WassersteinPath` has them.
     equilibrium: (log Z, its standard error, effective sample size as a share of 1), NaN where there is none.
     """
 
@@ -33,7 +33,7 @@ class Curves(eqx.Module):
     free_energy: Float[np.ndarray, " nodes"]
     dissipation: Float[np.ndarray, " nodes"]
     speed: Float[np.ndarray, " nodes"]
-    residual: Float[np.ndarray, " nodes"]
+    direction_residual: Float[np.ndarray, " nodes"]
     layer_lengths: Float[np.ndarray, " K"]
     equilibrium: Float[np.ndarray, " 3"]
 
@@ -41,10 +41,12 @@ class Curves(eqx.Module):
 class WassersteinPath(eqx.Module):
     """The path of densities from the start to the equilibrium (or to a horizon), as K layers between K + 1 nodes.
 
-    times (K+1,): physical time, length^2 / energy; infinite at the last node where that is the equilibrium.
+    times (K+1,): physical time, length^2 / energy; infinite at the last node where that stands for the equilibrium,
+    which the gradient flow reaches only in infinite time.
     arclength (K+1,): Wasserstein length from the start. free_energy (K+1,): F. dissipation (K+1,): int |grad mu|^2 rho.
-    speed (K+1,): ||v|| in L2(rho) per unit of physical time. residual (K+1,): || v/||v|| + grad mu/||grad mu|| ||, 0 on
-    the gradient flow, sqrt(2) for directions that have nothing to do with each other. layer_lengths (K,).
+    speed (K+1,): ||v|| in L2(rho) per unit of physical time. layer_lengths (K,). direction_residual (K+1,):
+    || v/||v|| + grad mu/||grad mu|| ||, 0 on the gradient flow, sqrt(2) for directions that have nothing to do with
+    each other.
     All measured on particles that the solver did not train on.
     """
 
@@ -80,8 +82,8 @@ class WassersteinPath(eqx.Module):
         return self.curves.speed
 
     @property
-    def residual(self) -> Numbers:
-        return self.curves.residual
+    def direction_residual(self) -> Numbers:
+        return self.curves.direction_residual
 
     @property
     def layer_lengths(self) -> Numbers:

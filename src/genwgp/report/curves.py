@@ -1,4 +1,4 @@
-"""Curves of a path: free energy against time and arclength, layers, residual."""
+"""Curves of a path: free energy against time and arclength, layers, direction residual."""
 
 from typing import Any
 
@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from genwgp.diagnostics.measure import SPENT
+from genwgp.diagnostics.verdict import DIRECTION
 from genwgp.report import style
 
 BAND = 0.05  # neighbouring layers may differ by this share
@@ -80,17 +82,26 @@ def layers_picture(path: Any) -> Figure:
     return picture
 
 
-def residual_picture(path: Any) -> Figure:
-    """The direction residual at the nodes against the share of the free energy that is spent there."""
-    residual, F = np.asarray(path.residual, dtype=np.float64), np.asarray(path.free_energy)
+def direction_picture(path: Any) -> Figure:
+    """The direction residual at the nodes, by node and by the share of the free energy that is spent there.
+
+    Nodes that do not count for the verdict, since hardly any force is left there, are hollow.
+    """
+    residual, F = np.asarray(path.direction_residual, dtype=np.float64), np.asarray(path.free_energy)
     picture = style.figure(9.6, 4.0)
     left, right = picture.subplots(1, 2, sharey=True)
-    nodes, spent = np.arange(len(residual)), 100 * (F[0] - F) / (F[0] - F[-1])
-    for axes, x, label in ((left, nodes, "node"), (right, spent, "drop of F so far (%)")):
-        axes.axhline(
-            UNRELATED, color=style.INK, linewidth=0.9, linestyle=(0, (4, 3)), label="√2: unrelated to the force"
-        )
-        axes.plot(x, residual, "o-", color=style.RED, markersize=4.5, label="nodes")
+    nodes, spent = np.arange(len(residual)), (F[0] - F) / (float(F[0] - F[-1]) or np.nan)  # nan: nothing to go down
+    judged = spent < SPENT
+    for axes, x, label in ((left, nodes, "node"), (right, 100 * spent, "drop of F so far (%)")):
+        for height, colour, meaning in (
+            (UNRELATED, style.INK, "√2: unrelated to the force"),
+            (DIRECTION, style.ORANGE, f"{DIRECTION}: limit of a converged path"),
+        ):
+            axes.axhline(height, color=colour, linewidth=0.9, linestyle=(0, (4, 3)), label=meaning)
+        axes.plot(x, residual, "-", color=style.RED, linewidth=1.2)
+        axes.plot(x[judged], residual[judged], "o", color=style.RED, markersize=4.5, label="nodes")
+        hollow = f"beyond {100 * SPENT:.0f} % of the drop of F: not judged"
+        axes.plot(x[~judged], residual[~judged], "o", color=style.RED, markersize=4.5, mfc="white", label=hollow)
         axes.set_xlabel(label)
         style.light_grid(axes)
     left.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from genwgp.errors import RunFolderError
 from genwgp.report import style
-from genwgp.report.curves import free_energy_picture, layers_picture, residual_picture
+from genwgp.report.curves import direction_picture, free_energy_picture, layers_picture
 from genwgp.report.density import density_picture
 from genwgp.report.trajectories import trajectory_picture
 
@@ -18,12 +18,12 @@ PICTURES: dict[str, Callable[[Any], Figure]] = {
     "trajectories": trajectory_picture,
     "free-energy": free_energy_picture,
     "layers": layers_picture,
-    "residual": residual_picture,
+    "direction-residual": direction_picture,
 }
 
 
 def draw_all(solution: Any, folder: str | os.PathLike, wanted: Callable[[], bool] = lambda: True) -> list[Path]:
-    """Draw density, trajectories, free energy, layers and residual as PNG files, as long as they are `wanted`.
+    """Draw densities, trajectories, free energy, layers and direction residual as PNG files, while they are `wanted`.
 
     The folder is made where it is missing; files of the same name are replaced. RunFolderError if it cannot be written.
     """
