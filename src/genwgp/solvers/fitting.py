@@ -18,7 +18,8 @@ FITTED = 3e-3  # residual over ||grad mu|| that a segment must reach, or what th
 SOLVED, EXACT = 2e-5, 1e-7  # residual over ||grad mu|| where Newton's method may stop, with many features and with few
 TRIMS = 3  # times that outliers are left out of a fit
 OUTLIER = 1000  # squared residual over its upper decile from which a particle is one
-SUBSTEPS = 48  # Runge-Kutta steps in a segment, at most
+FINE = 3.0  # Runge-Kutta steps in the time 1 / |grad v| of the stiffest particles
+SUBSTEPS = 96  # Runge-Kutta steps in a segment, at most
 
 
 class Fit(NamedTuple):
@@ -55,8 +56,8 @@ def fit_segment(
     explicit = _explicit(energy, features, field, base, choice, hold)
     segment = _predicted(features, last, field, explicit.coefficients, h)
     stiff = float(np.quantile(np.asarray(stiffness(segment, choice.state)), 0.999))
-    # Runge-Kutta is accurate while h |grad v| stays below 1 in each of its steps, and stable up to 2.8.
-    steps = int(np.clip(np.nan_to_num(np.ceil(finer * h * stiff), nan=SUBSTEPS), 2, SUBSTEPS))
+    # What the integrator gets wrong of the score is not a gradient: no potential can make up for it afterwards.
+    steps = int(np.clip(np.nan_to_num(np.ceil(FINE * finer * h * stiff), nan=SUBSTEPS), 2, SUBSTEPS))
     segment = segment._replace(substeps=jnp.asarray(steps))
     segment, now = _better_start(energy, features, segment, choice, root, explicit.penalty)
     force = float(jnp.linalg.norm(energy.gradient(choice.state.x, choice.state.score) * root[:, None]))

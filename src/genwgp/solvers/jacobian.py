@@ -22,6 +22,8 @@ from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.solvers.segment import FIRST, Segment, advance_point, integrator_steps
 
+COARSER = 2  # steps of the motion in one of its derivative, of which Newton's method needs less accuracy
+
 
 class _Linear(NamedTuple):
     """d(dz)/ds = matrix dz + forcing (dc_1, dc_2) at one place of a particle's way; `still`: tangent of v there."""
@@ -71,7 +73,7 @@ def _linear(segment: Segment, z: State, s) -> _Linear:
 
 def _carried(segment: Segment, carry: tuple[State, Array, _Linear], start, stop) -> tuple[State, Array, _Linear]:
     """A particle from s = start to s = stop with its change, by Runge-Kutta steps of fourth order."""
-    steps = integrator_steps(segment, stop - start)
+    steps = jnp.maximum(1, (integrator_steps(segment, stop - start) + 1) // COARSER)
     ds = (stop - start) / steps.astype(start.dtype)
 
     def half_step(z, s):
