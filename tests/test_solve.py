@@ -96,7 +96,8 @@ def test_the_equilibrium_knows_its_normaliser(problem, solution):
     assert solution.path.at(time=1e9).position == 5
     weights = end.weights(end.sample(jax.random.key(4), 64))
     np.testing.assert_allclose(weights.sum(), 1.0)
-    np.testing.assert_allclose(weights, 1 / 64, rtol=0.05)
+    # At F - F* = 2e-4 D log-weights differ by 0.02 in the root mean square.
+    np.testing.assert_allclose(weights, 1 / 64, rtol=0.1)
 
 
 def test_saved_paths_come_back_with_the_same_numbers(problem, solution, tmp_path):

@@ -20,6 +20,8 @@ RIDGES = 300
 OVERLAP = 1.7  # width of a bump over the distance to its neighbours; from 1.2 to 4 measured, 1.7 resolves most
 STEEPNESS = 1.5  # of the ridges in whitened coordinates
 
+Slope = Float[np.ndarray, "n d d"] | None
+
 
 class Features:
     """Makes the field of each segment; `rich` adds bumps or ridges to V, the quadratic and the start's mixture.
@@ -46,13 +48,16 @@ class Features:
         """Whether fields are linear in their coefficients."""
         return self.mixture is None
 
-    def place(self, candidates: Float[np.ndarray, "n d"], rng: np.random.Generator) -> Field:
-        """The field of one segment: bumps at candidates far apart, as wide as their distances."""
+    def place(self, candidates: Float[np.ndarray, "n d"], slope: Slope, rng: np.random.Generator) -> Field:
+        """The field of one segment: bumps at candidates far apart, as wide as their distances.
+
+        `slope`: grad v at the candidates where it is known, from the segment before.
+        """
         d = candidates.shape[1]
         terms: list[AbstractTerm] = [Quadratic(jnp.asarray(self.centre))]
         numbers = (BUMPS, MODULATING, TRANSLATES)
         bumps, modulating, translates = (number.get(d, 0) if self.rich else 0 for number in numbers)
-        sites = self._sites(candidates, bumps)
+        sites = self._sites(candidates, slope, bumps)
         if self.energy.potential is not None:
             shift, scale = jnp.asarray(self.shift), jnp.asarray(self.scale)
             offset, few = jnp.asarray(_offsets(candidates, translates, rng)), _bumps(*(a[:modulating] for a in sites))
@@ -63,18 +68,28 @@ class Features:
             terms.append(_log_mixture(self.mixture, self.energy.diffusion))
         return Field(tuple(terms))
 
-    def _sites(self, candidates: Float[np.ndarray, "n d"], count: int):
-        """Centres (count, d) of bumps, far apart, and the metrics (count, d, d) there: |Hess V| / D + 1 / covariance.
+    def _sites(self, candidates: Float[np.ndarray, "n d"], slope: Slope, count: int):
+        """Centres (count, d) of bumps, far apart, and the metrics (count, d, d) there.
 
-        Densities near exp(-V/D) vary over sqrt(D / |Hess V|), which may be much shorter across a valley than along it.
+        |Hess V| / D + |Hess log rho| + 1 / covariance: the equilibrium varies over sqrt(D / |Hess V|), which may be
+        much shorter across a valley than along it, and the density on its way there over what its own Hessian says,
+        which is -(grad v + Hess V) / D.
         """
         inverse = np.linalg.inv(np.atleast_2d(np.cov(candidates, rowvar=False)))
         metric = np.tile(inverse, (len(candidates), 1, 1))
         if count and self.energy.potential is not None and self.energy.diffusion > 0:
-            bend, axes = np.linalg.eigh(np.asarray(self._hessian(jnp.asarray(candidates))))
-            metric += np.einsum("nij,nj,nkj->nik", axes, np.abs(bend) / self.energy.diffusion, axes)
+            hessian = np.asarray(self._hessian(jnp.asarray(candidates)))
+            metric += _absolute(hessian) / self.energy.diffusion
+            if slope is not None:
+                metric += _absolute(hessian + slope) / self.energy.diffusion
         chosen = farthest_points(candidates, metric, count)
         return candidates[chosen], metric[chosen]
+
+
+def _absolute(matrix: Float[np.ndarray, "n d d"]) -> Float[np.ndarray, "n d d"]:
+    """|A| of symmetric matrices; zero where they are not finite."""
+    value, axes = np.linalg.eigh(np.where(np.isfinite(matrix).all((1, 2), keepdims=True), matrix, 0))
+    return np.einsum("nij,nj,nkj->nik", axes, np.abs(value), axes)
 
 
 def carried(field: Field, previous: Field, c: Float[Array, " p"]) -> Float[Array, " p"]:

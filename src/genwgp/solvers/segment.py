@@ -59,6 +59,13 @@ def velocity(segment: Segment, state: State, s) -> Float[Array, "n d"]:
 
 
 @eqx.filter_jit
+def velocity_gradient(segment: Segment, state: State) -> Float[Array, "n d d"]:
+    """grad v at particles that stand at the end of the segment."""
+    at = lambda z: jax.jacfwd(lambda x: segment.field.rates(segment.second, x, z.score)[0])(z.x)
+    return over_particles(at, state)
+
+
+@eqx.filter_jit
 def stiffness(segment: Segment, state: State) -> Float[Array, " n"]:
     """|grad v u| / |u| at the start of the segment: how stiff its equations are at each particle."""
     c = segment.coefficients(jnp.asarray(0.0))

@@ -25,13 +25,14 @@ from genwgp.problem import Problem
 from genwgp.solvers.features import Features
 from genwgp.solvers.fitting import fit_segment
 from genwgp.solvers.particles import Choice, Pool, initial_state
-from genwgp.solvers.segment import FIRST, Segment, advance, residual, velocity
+from genwgp.solvers.segment import FIRST, Segment, advance, residual, velocity, velocity_gradient
 
 PROBE = 2 / 3  # where between the collocation points the residual is looked at
-EXACTER = 0.1  # times the tolerance, while the structured terms alone carry the flow: there a step costs little
+EXACTER = 0.03  # times the tolerance, while the structured terms alone carry the flow: there a step costs little
 STRUCTURED = 0.01  # residual over ||grad mu|| up to which the few structured features do without bumps
+MIXED = 0.1  # the same for a mixture, whose ridges bumps do not resolve
 STRONG = 1.7  # times ||grad mu||: the force on a particle beyond which its errors are measured relative to it
-LOST = 10.0  # residual over ||grad mu|| from which a particle is not trained on any more
+LOST, EXACTLY = 10.0, 0.3  # residual over ||grad mu|| from which a particle is not trained on any more
 REFUSED = 4  # steps halved before they do not do any more (what is not linear may only need a smaller step)
 TRIES = 10  # step sizes tried for one segment
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
@@ -52,8 +53,8 @@ class CausalSweep:
     segments: at most so many.
     """
 
-    pool: int = 8192
-    train: int = 3072
+    pool: int = 16384
+    train: int = 4096
     test: int = 8192
     tolerance: float = 0.05
     gap: float = 2e-4
@@ -194,7 +195,8 @@ class _Run:
             last = self.segments[-1] if self.segments else None
             fit = fit_segment(self.energy, self.features, last, field, choice, hold, h, finer)
             probe, unresolved, states, speeds = self._probe(fit.segment)
-            if not self.features.rich and not unresolved < STRUCTURED:
+            enough = STRUCTURED if self.features.linear else MIXED
+            if not self.features.rich and not unresolved < enough:
                 refused, h = refused + 1, 0.5 * h
                 if refused == REFUSED or self.features.linear:
                     self.features.rich, h = True, 2.0**refused * h
@@ -204,9 +206,9 @@ class _Run:
             if self._rises(states[-1]):
                 finer, h = 4 * finer, 0.5 * h  # outliers on which the integrator was not stable
                 continue
-            if (fit.solved or not self.features.rich) and probe < 2 * tol:
+            if (fit.solved or not self.features.rich) and probe < tol:
                 self._accept(fit.segment, states, speeds, probe)
-                self.step = h * float(np.clip(0.9 * np.sqrt(tol / max(probe, 1e-12)), 0.3, 2.5))
+                self.step = h * float(np.clip(0.75 * np.sqrt(tol / max(probe, 1e-12)), 0.3, 2.5))
                 return
             h *= float(np.clip(0.8 * np.sqrt(tol / max(probe, 1e-12)), 0.2, 0.5))
         if self.features.mixture is not None:
@@ -232,8 +234,9 @@ class _Run:
         return choice._replace(weight=jnp.asarray(weight / weight.sum()))
 
     def _field(self) -> Field:
-        candidates = np.asarray(self._choose(min(4096, self.settings.pool // 2)).state.x)
-        return self.features.place(candidates, self.rng)
+        state = self._choose(min(4096, self.settings.pool // 2)).state
+        slope = np.asarray(velocity_gradient(self.segments[-1], state)) if self.segments else None
+        return self.features.place(np.asarray(state.x), slope, self.rng)
 
     def _probe(self, segment: Segment) -> tuple[float, float, list[State], np.ndarray]:
         """How much a smaller step would gain, what the features leave, test particles at s = 0, 1/3, 2/3, 1, speeds.
@@ -265,7 +268,8 @@ class _Run:
         force = rms(gradient)
         self.force = trimmed_rms(gradient) + TINY
         bad = np.asarray((residual(self.energy, segment, self.pool.state, one) ** 2).sum(1))
-        self.pool = self.pool.drop(~np.isfinite(bad) | (bad > (LOST * self.force) ** 2))
+        lost = LOST if self.features.rich else EXACTLY
+        self.pool = self.pool.drop(~np.isfinite(bad) | (bad > (lost * self.force) ** 2))
         self.time += h
         self.arclength += h * float(speeds @ [1, 3, 3, 1]) / 8  # Simpson's three-eighths rule
         self.segments.append(segment)
