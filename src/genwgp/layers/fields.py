@@ -3,13 +3,14 @@
 A velocity-field layer moves particles with v = grad phi. Each term knows, at one point x that carries a score u,
 
     rates:    v = grad phi,   div v = lap phi,   w = grad div v + (grad v)^T u        so that u' = -w along the flow
-    tangent:  the same v and w of d phi / d c_j, one column for each coefficient c_j
+    tangent:  phi, v, div v and w of d phi / d c_j, one column for each coefficient c_j
 
 by automatic differentiation unless it has a closed form. Everything acts on one point and is batched by `jax.vmap`;
 closed forms are written so that a batch becomes matrix products.
 """
 
 from abc import abstractmethod
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,7 +19,15 @@ import numpy as np
 from jaxtyping import Array, Float
 
 Rates = tuple[Float[Array, " d"], Float[Array, ""], Float[Array, " d"]]
-Tangent = tuple[Float[Array, "d p"], Float[Array, "d p"]]
+
+
+class Tangent(NamedTuple):
+    """The features f_j = d phi / d c_j at one point: f_j, grad f_j, lap f_j and grad lap f_j + Hess f_j u."""
+
+    value: Float[Array, " p"]
+    velocity: Float[Array, "d p"]
+    divergence: Float[Array, " p"]
+    source: Float[Array, "d p"]
 
 
 class AbstractTerm(eqx.Module):
@@ -41,13 +50,15 @@ class AbstractTerm(eqx.Module):
         return v, divergence, slope + hessian_u
 
     def tangent(self, c: Float[Array, " p"], x: Float[Array, " d"], u: Float[Array, " d"]) -> Tangent:
-        """Columns (grad f_j, grad lap f_j + Hess f_j u) of the features f_j = d phi / d c_j."""
-        v, w = jax.jacfwd(lambda c: self.rates(c, x, u)[::2])(c)
-        return v, w
+        """The features at x, one column for each coefficient."""
+        return Tangent(jax.grad(self.value)(c, x), *jax.jacfwd(lambda c: self.rates(c, x, u))(c))
 
 
 class Quadratic(AbstractTerm):
-    """phi = sum_{i<=j} Q_ij y_i y_j / (1 + delta_ij) + q . y, y = x - centre: Gaussian-to-Gaussian flows."""
+    """phi = sum_{i<=j} Q_ij y_i y_j / (1 + delta_ij) + q . y + r, y = x - centre: Gaussian-to-Gaussian flows.
+
+    The constant r moves nothing: with it phi is the chemical potential, with the opposite sign, where v = -grad mu.
+    """
 
     centre: Float[Array, " d"]
 
@@ -57,27 +68,33 @@ class Quadratic(AbstractTerm):
 
     @property
     def size(self) -> int:
-        return self.dim * (self.dim + 1) // 2 + self.dim
+        return self.dim * (self.dim + 1) // 2 + self.dim + 1
 
-    def _matrix(self, c: Float[Array, " p"]) -> Float[Array, "d d"]:
-        upper = jnp.zeros((self.dim, self.dim), c.dtype).at[np.triu_indices(self.dim)].set(c[: -self.dim])
-        return upper + jnp.triu(upper, 1).T
+    def _split(self, c: Float[Array, " p"]) -> tuple[Float[Array, "d d"], Float[Array, " d"], Float[Array, ""]]:
+        upper = jnp.zeros((self.dim, self.dim), c.dtype).at[np.triu_indices(self.dim)].set(c[: -self.dim - 1])
+        return upper + jnp.triu(upper, 1).T, c[-self.dim - 1 : -1], c[-1]
 
     def value(self, c, x):
-        y = x - self.centre
-        return 0.5 * y @ self._matrix(c) @ y + c[-self.dim :] @ y
+        (Q, q, r), y = self._split(c), x - self.centre
+        return 0.5 * y @ Q @ y + q @ y + r
 
     def rates(self, c, x, u):
-        q = self._matrix(c)
-        return q @ (x - self.centre) + c[-self.dim :], jnp.trace(q), q @ u
+        Q, q, _ = self._split(c)
+        return Q @ (x - self.centre) + q, jnp.trace(Q), Q @ u
 
     def tangent(self, c, x, u):
         i, j = np.triu_indices(self.dim)
-        unit = np.eye(self.dim)
+        unit, same = np.eye(self.dim), np.where(i == j, 1.0, 0.0)
         to_i, to_j = jnp.asarray(unit[:, i], x.dtype), jnp.asarray(np.where(i == j, 0, unit[:, j]), x.dtype)
         pull = lambda w: to_i * w[j] + to_j * w[i]
-        one = jnp.eye(self.dim, dtype=c.dtype)
-        return jnp.concatenate([pull(x - self.centre), one], 1), jnp.concatenate([pull(u), 0 * one], 1)
+        y, one, none = x - self.centre, jnp.eye(self.dim, dtype=c.dtype), jnp.zeros((self.dim, 1), c.dtype)
+        products = y[i] * y[j] * jnp.asarray(1 - same / 2, x.dtype)
+        return Tangent(
+            jnp.concatenate([products, _affine(y)]),
+            jnp.concatenate([pull(y), one, none], 1),
+            jnp.concatenate([jnp.asarray(same, c.dtype), jnp.zeros(self.dim + 1, c.dtype)]),
+            jnp.concatenate([pull(u), 0 * one, none], 1),
+        )
 
 
 class Bumps(AbstractTerm):
@@ -126,7 +143,7 @@ class Bumps(AbstractTerm):
 
     def tangent(self, c, x, u):
         e, y, q = self.shapes(x)
-        return -y * e, e * (2 * self.slopes(x) - self.bent(u) + y * (u @ y - q))
+        return Tangent(e, -y * e, e * q, e * (2 * self.slopes(x) - self.bent(u) + y * (u @ y - q)))
 
     def _distance2(self, x):
         """(x - C)^T M (x - C) of all bumps."""
@@ -185,8 +202,10 @@ class Ridges(AbstractTerm):
 
     def tangent(self, c, x, u):
         first, second, third = self._slopes(x)
-        source = third * (self.weight**2).sum(1) + second * (self.weight @ u)
-        return self.weight.T * first, self.weight.T * source
+        norm2 = (self.weight**2).sum(1)
+        source = third * norm2 + second * (self.weight @ u)
+        value = jnp.tanh(self.weight @ x + self.offset)
+        return Tangent(value, self.weight.T * first, second * norm2, self.weight.T * source)
 
 
 class Opaque:
@@ -259,14 +278,15 @@ class ModulatedPotential(AbstractTerm):
         return S * g + f * gS, S * lap + 2 * g @ gS + f * lS, source
 
     def tangent(self, c, x, u):
-        columns, source = jax.vmap(lambda offset: self._tangent(x, u, offset), out_axes=1)(self.offset)
-        return columns.reshape(x.shape[0], -1), source.reshape(x.shape[0], -1)
+        columns = jax.vmap(lambda offset: self._tangent(x, u, offset), out_axes=-2)(self.offset)
+        return Tangent(*(column.reshape(*column.shape[:-2], -1) for column in columns))
 
     def _tangent(self, x, u, offset):
         f, g, along, lap, slope = self._jet(x + offset)
         Hu = along(u)
+        alone = Tangent(f[None], g[:, None], lap[None], (slope + Hu)[:, None])
         if not self.bumps.size:
-            return g[:, None], (slope + Hu)[:, None]
+            return alone
         H = jax.vmap(along, 1, 1)(jnp.eye(x.shape[0], dtype=x.dtype))
         e, y, q = self.bumps.shapes(x)
         gS, lS = -y * e, e * q
@@ -274,8 +294,8 @@ class ModulatedPotential(AbstractTerm):
         hessian = lambda w: e * (y * (w @ y) - self.bumps.bent(w))
         source = gS * lap + e * slope[:, None] + 2 * (H @ gS + hessian(g)) + g[:, None] * lS + f * slopeS
         source += e * Hu[:, None] + g[:, None] * (u @ gS) + gS * (g @ u) + f * hessian(u)
-        columns = e * g[:, None] + f * gS
-        return jnp.concatenate([g[:, None], columns], 1), jnp.concatenate([(slope + Hu)[:, None], source], 1)
+        modulated = Tangent(f * e, e * g[:, None] + f * gS, e * lap + 2 * g @ gS + f * lS, source)
+        return Tangent(*(jnp.concatenate(pair, -1) for pair in zip(alone, modulated, strict=True)))
 
 
 class LogMixture(AbstractTerm):
@@ -329,6 +349,12 @@ class Field(eqx.Module):
     def size(self) -> int:
         return sum(term.size for term in self.terms)
 
+    @property
+    def constant(self) -> np.ndarray:
+        """Which coefficient is a constant added to phi (p,)."""
+        last = lambda term: np.arange(term.size) == term.size - 1
+        return np.concatenate([last(t) if isinstance(t, Quadratic) else np.zeros(t.size, bool) for t in self.terms])
+
     def split(self, c: Float[Array, " p"]) -> list[Float[Array, " q"]]:
         ends = np.cumsum([term.size for term in self.terms])
         return [c[end - term.size : end] for term, end in zip(self.terms, ends, strict=True)]
@@ -339,13 +365,16 @@ class Field(eqx.Module):
         v, divergence, w = (sum(part) for part in zip(*parts, strict=True))
         return v, divergence, w  # pyright: ignore[reportReturnType]
 
+    def value(self, c: Float[Array, " p"], x: Float[Array, " d"]) -> Float[Array, ""]:
+        """phi."""
+        parts = [term.value(q, x) for term, q in zip(self.terms, self.split(c), strict=True)]
+        return sum(parts)  # pyright: ignore[reportReturnType]
+
     def velocity(self, c: Float[Array, " p"], x: Float[Array, " d"]) -> Float[Array, " d"]:
         """grad phi."""
-        values = lambda x: sum(term.value(q, x) for term, q in zip(self.terms, self.split(c), strict=True))
-        return jax.grad(values)(x)  # pyright: ignore[reportArgumentType]
+        return jax.grad(self.value, argnums=1)(c, x)
 
     def tangent(self, c: Float[Array, " p"], x: Float[Array, " d"], u: Float[Array, " d"]) -> Tangent:
         """All columns, term by term."""
         parts = [term.tangent(q, x, u) for term, q in zip(self.terms, self.split(c), strict=True)]
-        vel, source = zip(*parts, strict=True)
-        return jnp.concatenate(vel, 1), jnp.concatenate(source, 1)
+        return Tangent(*(jnp.concatenate(columns, -1) for columns in zip(*parts, strict=True)))

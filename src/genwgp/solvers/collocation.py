@@ -1,9 +1,12 @@
 """One segment of the sweep: the collocation equations v + grad mu = 0 at the two Radau IIA points, by Newton steps.
 
 On a segment of length h the velocity is grad phi(x; c(s)), c linear in s = (t - t_0) / h, with values c_1 at s = 1/3
-and c_2 at s = 1. They solve, in weighted least squares over particles (x, log rho, u) that the segment itself carries,
+and c_2 at s = 1. They solve, in weighted least squares over particles (x, l, u) that the segment itself carries,
 
-    r_i = grad phi(x_i; c_i) + grad V(x_i) + D u_i = 0,   i = 1, 2.
+    r_i = grad phi(x_i; c_i) + grad V(x_i) + D u_i = 0,   q_i = phi(x_i; c_i) + V(x_i) + D l_i = 0,   i = 1, 2.
+
+q says no more than r where particles are everywhere, but r alone does not see where the ridge between two modes is
+before particles are there: there l jumps, while the scores on either side are right.
 
 Newton's method in least squares takes their derivative through the whole motion (`jacobian`).
 
@@ -21,12 +24,12 @@ from jaxtyping import Array, Float
 from numpy.linalg import LinAlgError
 from scipy.linalg import cho_factor, cho_solve
 
-from genwgp.actions.profile import BLOCK, over_particles
+from genwgp.actions.profile import BLOCK
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
 from genwgp.solvers.jacobian import jacobian
-from genwgp.solvers.segment import FIRST, Segment, advance, residual
+from genwgp.solvers.segment import FIRST, Segment, advance, equations
 
 LITTLE = 0.1  # share of the residual that is not worth another Newton step
 FRACTIONS = (1.0, 0.5, 0.25, 0.1)  # of a Newton step, tried in this order
@@ -47,12 +50,12 @@ class Penalty(NamedTuple):
 
 
 class Stages(NamedTuple):
-    """Residuals at both Radau points times the root of the weights, and the root of what is least.
+    """The equations (r, q) at both Radau points times the roots of their weights, and the root of what is least.
 
     `size` squared is the sum of the squared residuals and the penalty; infinite where a particle is lost.
     """
 
-    residuals: Float[Array, "n 2 d"]
+    residuals: Float[Array, "n 2 e"]
     size: Float[Array, ""]
 
 
@@ -63,13 +66,13 @@ def collocate(energy: FreeEnergy, segment: Segment, state: State, root_weight, p
     middle = advance(segment, state, zero, first)
     end = advance(segment, middle, first, one)
     pairs = ((middle, first), (end, one))
-    r = jnp.stack([residual(energy, segment, z, s) * root_weight[:, None] for z, s in pairs], 1)
+    r = jnp.stack([equations(energy, segment, z, s) * root_weight for z, s in pairs], 1)
     size = jnp.sqrt(jnp.sum(r**2) + penalty.value(segment))
     return Stages(r, jnp.where(jnp.isfinite(size), size, jnp.inf))
 
 
 class Factor(NamedTuple):
-    """Cholesky factor of the Gauss-Newton matrix with the penalty, and the Jacobian (2 n d, 2 p)."""
+    """Cholesky factor of the Gauss-Newton matrix with the penalty, and the Jacobian (2 n (d + 1), 2 p)."""
 
     cholesky: Any
     jacobian: np.ndarray
@@ -126,11 +129,16 @@ class ExplicitFit(NamedTuple):
 
 @eqx.filter_jit
 def _standing(energy: FreeEnergy, field: Field, c, state: State, root_weight):
-    """Jacobian (n, d, p) and weighted residuals (n, d) of grad phi + grad mu = 0 at standing particles."""
-    columns = lambda zw: zw[1] * field.tangent(c, zw[0].x, zw[0].score)[0]
+    """Jacobian (n, d + 1, p) and weighted (grad phi + grad mu, phi + mu) (n, d + 1) at standing particles."""
+
+    def columns(particle):
+        z, weight = particle
+        tangent = field.tangent(c, z.x, z.score)
+        return weight[:, None] * jnp.concatenate([tangent.velocity, tangent.value[None]])
+
     b = jax.lax.map(columns, (state, root_weight), batch_size=BLOCK)
-    v = over_particles(lambda z: field.rates(c, z.x, z.score)[0], state)
-    return b, (v + energy.gradient(state.x, state.score)) * root_weight[:, None]
+    still = Segment(field, c, c, jnp.asarray(1.0), jnp.asarray(1))
+    return b, equations(energy, still, state, FIRST) * root_weight
 
 
 def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> ExplicitFit:
@@ -138,7 +146,7 @@ def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> Ex
     flat = lambda pair: (np.asarray(pair[0]).reshape(-1, field.size), np.asarray(pair[1]).reshape(-1))
     (b, rest), (b_held, rest_held) = (flat(_standing(energy, field, c, *part)) for part in (train, hold))
     gram, slope = b.T @ b, b.T @ rest
-    diagonal, fits = np.diag(gram), []
+    diagonal, fits = np.where(field.constant, 0, np.diag(gram)), []
     for ridge in ridges:
         factor = _cholesky(gram, ridge * diagonal)
         if factor is not None:

@@ -11,7 +11,7 @@ from genwgp.layers.fields import Field
 from genwgp.solvers import collocation as col
 from genwgp.solvers.features import Features, at_rest, carried
 from genwgp.solvers.particles import Choice
-from genwgp.solvers.segment import FIRST, Segment, stiffness
+from genwgp.solvers.segment import FIRST, Segment, equations, stiffness
 
 RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
 FITTED = 3e-3  # residual over ||grad mu|| that a segment must reach, or what the features left before it
@@ -51,20 +51,22 @@ def fit_segment(
 
     `hold`: particles that choose the ridge. `finer`: multiplies the number of integrator steps.
     """
-    root = jnp.sqrt(choice.weight)
+    root = _roots(choice)
     base = at_rest(field) if last is None else carried(field, last.field, last.second)
+    base = _levelled(energy, field, base, choice)
     explicit = _explicit(energy, features, field, base, choice, hold)
     segment = _predicted(features, last, field, explicit.coefficients, h)
     stiff = float(np.quantile(np.asarray(stiffness(segment, choice.state)), 0.999))
     # What the integrator gets wrong of the score is not a gradient: no potential can make up for it afterwards.
     steps = int(np.clip(np.nan_to_num(np.ceil(FINE * finer * h * stiff), nan=SUBSTEPS), 2, SUBSTEPS))
     segment = segment._replace(substeps=jnp.asarray(steps))
-    segment, now = _better_start(energy, features, segment, choice, root, explicit.penalty)
-    force = float(jnp.linalg.norm(energy.gradient(choice.state.x, choice.state.score) * root[:, None]))
+    rest = _levelled(energy, field, jnp.zeros(field.size), choice)
+    segment, now = _better_start(energy, features, segment, rest, choice, root, explicit.penalty)
+    force = float(jnp.linalg.norm(energy.gradient(choice.state.x, choice.state.score) * root[:, :-1]))
     floor = (SOLVED if features.rich else EXACT) * force
     segment, e2 = _solved(energy, segment, now, choice, root, explicit.penalty, floor)
-    rest = float(np.sqrt(0.5 * np.sort(e2)[: int(0.99 * len(e2))].sum()))
-    return Fit(segment, rest <= max(FITTED * force, 1.5 * explicit.left))
+    left = float(np.sqrt(0.5 * np.sort(e2)[: int(0.99 * len(e2))].sum()))
+    return Fit(segment, left <= max(FITTED * force, 1.5 * explicit.left))
 
 
 def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, penalty, floor: float):
@@ -80,12 +82,27 @@ def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, pen
         if history[-1] <= floor or not outlier.any() or not trims:
             return segment, e2
         trims -= 1
-        root = jnp.where(outlier, 0.0, root)
+        root = jnp.where(outlier[:, None], 0.0, root)
         now = col.collocate(energy, segment, choice.state, root, penalty)
 
 
+def _roots(choice: Choice) -> Float[Array, "n e"]:
+    """Roots of the weights of the equations (r, q): q counts over the size of the density, as r does."""
+    root, x = jnp.sqrt(choice.weight), choice.state.x
+    mean = choice.weight @ x
+    length = jnp.sqrt((choice.weight @ (x - mean) ** 2).sum() / x.shape[1])
+    return jnp.concatenate([jnp.tile(root[:, None], x.shape[1]), root[:, None] / length], 1)
+
+
+def _levelled(energy: FreeEnergy, field: Field, c, choice: Choice) -> Float[Array, " p"]:
+    """c with the constant that makes phi + mu zero in the mean."""
+    segment = Segment(field, c, c, jnp.asarray(1.0), jnp.asarray(1))
+    level = choice.weight @ equations(energy, segment, choice.state, FIRST)[:, -1]
+    return jnp.where(field.constant, c - level, c)
+
+
 def _explicit(energy, features: Features, field: Field, base, choice: Choice, hold: Choice) -> _Explicit:
-    train, held = (choice.state, jnp.sqrt(choice.weight)), (hold.state, jnp.sqrt(hold.weight))
+    train, held = (choice.state, _roots(choice)), (hold.state, _roots(hold))
     c, left, weight = base, np.inf, np.zeros(field.size)
     for _ in range(1 if features.linear else 3):
         fit = col.explicit_fit(energy, field, c, train, held, RIDGES)
@@ -110,10 +127,9 @@ def _predicted(features: Features, last: Segment | None, field: Field, c, h: flo
     return segment._replace(first=c + FIRST * h * slope, second=c + h * slope)
 
 
-def _better_start(energy, features: Features, segment: Segment, choice: Choice, root, penalty):
+def _better_start(energy, features: Features, segment: Segment, rest, choice: Choice, root, penalty):
     """Where Newton starts, with its stages: as predicted, or rest where that is too fast for a step of this size."""
-    rest = segment._replace(first=0 * segment.first, second=0 * segment.second)
-    trials = [segment, rest] if features.linear else [segment]
+    trials = [segment, segment._replace(first=rest, second=rest)] if features.linear else [segment]
     pairs = [(trial, col.collocate(energy, trial, choice.state, root, penalty)) for trial in trials]
     return min(pairs, key=lambda pair: float(pair[1].size))
 

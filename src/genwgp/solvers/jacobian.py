@@ -1,9 +1,11 @@
 """How the collocation equations change with the coefficients of a segment: their derivative through the whole motion.
 
-Along a segment z = (x, u) follows dz/ds = h f(z; c(s)), f = (v, -grad div v - (grad v)^T u). A change of c(s) makes
+Along a segment z = (x, u, l), l = log rho, follows dz/ds = h f(z; c(s)), f = (v, -grad div v - (grad v)^T u, -div v).
+A change of c(s) makes
 
-    d(dz)/ds = h (A dz + b dc(s)),   A = df/dz (2 d, 2 d),   b = (B; -S) (2 d, p), the tangents of the field,
-    dr = (grad v + Hess V) dx + D du + B dc                  of r = v + grad V + D u at a Radau point,
+    d(dz)/ds = h (A dz + b dc(s)),   A = df/dz,   b = df/dc,
+    dr = (grad v + Hess V) dx + D du + (d v / d c) dc          of r = v + grad V + D u at a Radau point,
+    dq = (v + grad V) . dx + D dl + (d phi / d c) dc           of q = phi + V + D l there,
 
 integrated on the steps of the segment, c(s) = (1 - l) c_1 + l c_2 with l = (s - 1/3) / (2/3). It must follow the
 motion: particles cross several bumps within a segment, and a quadrature at the Radau points alone is wrong by as much
@@ -20,76 +22,127 @@ from jaxtyping import Array, Float
 from genwgp.actions.profile import BLOCK
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
+from genwgp.layers.velocity import rates
 from genwgp.solvers.segment import FIRST, Segment, advance_point, integrator_steps
 
 COARSER = 2  # steps of the motion in one of its derivative, of which Newton's method needs less accuracy
 
 
 class _Linear(NamedTuple):
-    """d(dz)/ds = matrix dz + forcing (dc_1, dc_2) at one place of a particle's way; `still`: tangent of v there."""
+    """d(dz)/ds = matrix dz + forcing dc(s) at one place s of a particle's way.
+
+    `still`: tangent of (v, phi) there; `late`: share of c_2 in c(s); `rate`: dz/ds.
+    """
 
     matrix: Float[Array, "e e"]
-    forcing: Float[Array, "e q"]
-    still: Float[Array, "d q"]
+    forcing: Float[Array, "e p"]
+    still: Float[Array, "f p"]
+    late: Float[Array, ""]
+    rate: State
 
 
 @eqx.filter_jit
 def jacobian(energy: FreeEnergy, segment: Segment, state: State, root_weight) -> Float[Array, "n e q"]:
-    """Derivative of the weighted residuals at both Radau points (2 d) by both coefficients (2 p), for n particles."""
+    """Derivative of the weighted equations at both Radau points, 2 (d + 1), by both coefficients (2 p)."""
 
     def rows(particle):
         z, weight = particle
-        change = jnp.zeros((2 * z.x.shape[0], 2 * segment.field.size), z.x.dtype)
+        change = jnp.zeros((2, 2 * z.x.shape[0] + 1, segment.field.size), z.x.dtype)
         places = jnp.asarray([0, FIRST, 1], z.x.dtype)
 
         def to_next(carry, ends):
             carry = _carried(segment, carry, *ends)
-            return carry, _residual_change(energy, segment, *carry)
+            return carry, weight[:, None] * _equations_change(energy, segment, *carry)
 
         start = (z, change, _linear(segment, z, places[0]))
         parts = jax.lax.scan(to_next, start, (places[:-1], places[1:]))[1]
-        return weight * parts.reshape(-1, change.shape[1])
+        return parts.reshape(2 * weight.size, -1)
 
     return jax.lax.map(rows, (state, root_weight), batch_size=BLOCK)
 
 
-def _residual_change(energy: FreeEnergy, segment: Segment, z: State, change, here: _Linear):
-    """dr (d, 2 p) at a particle whose (x, u) changes by `change` (2 d, 2 p)."""
-    d = z.x.shape[0]
-    curvature = jax.jacfwd(lambda x: energy.gradient(x[None], z.score[None])[0])(z.x)
-    moved = (here.matrix[:d, :d] / segment.duration + curvature) @ change[:d]
-    return moved + energy.diffusion * change[d:] + here.still
+def _equations_change(energy: FreeEnergy, segment: Segment, z: State, change, here: _Linear):
+    """(dr, dq) (d + 1, 2 p) at a particle whose (x, u, l) changes by `change` (2, 2 d + 1, p)."""
+    d, h = z.x.shape[0], segment.duration
+    drift = lambda x: energy.gradient(x[None], 0 * z.score[None])[0]
+    slope = here.matrix[:d, :d] / h + jax.jacfwd(drift)(z.x)
+    by_x = jnp.concatenate([slope, (here.rate.x / h + drift(z.x))[None]])
+    by_z = jnp.concatenate([by_x, energy.diffusion * jnp.eye(d + 1, dtype=z.x.dtype)], 1)
+    return jnp.concatenate([by_z @ one + w * here.still for one, w in zip(change, _shares(here), strict=True)], 1)
+
+
+def _shares(here: _Linear):
+    """Of c_1 and c_2 in c(s)."""
+    return 1 - here.late, here.late
+
+
+def _rate(segment: Segment, z: State, s) -> State:
+    """dz/ds."""
+    return jax.tree.map(lambda k: segment.duration * k, rates(segment.field, segment.coefficients(s), z))
 
 
 def _linear(segment: Segment, z: State, s) -> _Linear:
     c, h = segment.coefficients(s), segment.duration
-    still, source = segment.field.tangent(c, z.x, z.score)
-    slope, bend = jax.jacfwd(lambda x: segment.field.rates(c, x, z.score)[::2])(z.x)
+    value, still, divergence, source = segment.field.tangent(c, z.x, z.score)
+
+    def moves(x):
+        now = segment.field.rates(c, x, z.score)
+        return now, now
+
+    (slope, expansion, bend), (v, div, w) = jax.jacfwd(moves, has_aux=True)(z.x)
+    none, column = jnp.zeros_like(slope), jnp.zeros_like(z.x)[:, None]
+    matrix = jnp.block(
+        [[slope, none, column], [-bend, -slope, column], [-expansion[None], column.T, jnp.zeros_like(column[:1])]]
+    )
+    forcing = jnp.concatenate([still, -source, -divergence[None]])
     late = (s - FIRST) / (1 - FIRST)
-    both = lambda a: jnp.concatenate([(1 - late) * a, late * a], 1)
-    matrix = h * jnp.block([[slope, jnp.zeros_like(slope)], [-bend, -slope]])
-    return _Linear(matrix, both(h * jnp.concatenate([still, -source])), both(still))
+    rate = State(h * v, -h * div, -h * w)
+    return _Linear(h * matrix, h * forcing, jnp.concatenate([still, value[None]]), late, rate)
 
 
 def _carried(segment: Segment, carry: tuple[State, Array, _Linear], start, stop) -> tuple[State, Array, _Linear]:
-    """A particle from s = start to s = stop with its change, by Runge-Kutta steps of fourth order."""
+    """A particle from s = start to s = stop with its change, by steps of fourth order."""
     steps = jnp.maximum(1, (integrator_steps(segment, stop - start) + 1) // COARSER)
     ds = (stop - start) / steps.astype(start.dtype)
-
-    def half_step(z, s):
-        z = advance_point(segment, z, s, s + ds / 2)
-        return z, z
 
     def step(i, carry):
         z, change, first = carry
         s = start + i.astype(start.dtype) * ds
-        z, way = jax.lax.scan(half_step, z, jnp.stack([s, s + ds / 2]))
+        end = advance_point(segment, z, s, s + ds)
+        # Hermite's cubic between the ends, right to the fourth order as the steps are.
+        between = lambda a, b, f, g: (a + b) / 2 + ds / 8 * (f - g)
+        middle = jax.tree.map(between, z, end, first.rate, _rate(segment, end, s + ds))
+        way = jax.tree.map(lambda a, b: jnp.stack([a, b]), middle, end)
         both = jax.vmap(lambda z, s: _linear(segment, z, s))(way, jnp.stack([s + ds / 2, s + ds]))
-        middle, last = (jax.tree.map(lambda a, k=k: a[k], both) for k in (0, 1))
-        k1 = first.matrix @ change + first.forcing
-        k2 = middle.matrix @ (change + ds / 2 * k1) + middle.forcing
-        k3 = middle.matrix @ (change + ds / 2 * k2) + middle.forcing
-        k4 = last.matrix @ (change + ds * k3) + last.forcing
-        return z, change + ds / 6 * (k1 + 2 * k2 + 2 * k3 + k4), last
+        later, last = (jax.tree.map(lambda a, k=k: a[k], both) for k in (0, 1))
+        return end, _changed(change, first, later, last, ds), last
 
     return jax.lax.fori_loop(0, steps, step, carry)
+
+
+def _changed(change, first: _Linear, middle: _Linear, last: _Linear, ds) -> Float[Array, "2 e p"]:
+    """The change after a step: Phi(1, 0) change + int Phi(1, s) b(s) ds by Simpson's rule, Phi the propagator of A.
+
+    Simpson's rule on small matrices, instead of a Runge-Kutta method on the many columns of b.
+    """
+    a0, a1, a2 = first.matrix, middle.matrix, last.matrix
+    late = (-a0 + 6 * a1 + 3 * a2) / 8  # A in the middle of the second half
+    whole, half = _propagator(a0, a1, a2, ds), _propagator(a1, late, a2, ds / 2)
+    nodes = ((first, whole), (middle, 4 * half), (last, jnp.eye(len(a0), dtype=a0.dtype)))
+    columns = jnp.concatenate([here.forcing for here, _ in nodes])
+
+    def stage(k, one):
+        forced = jnp.concatenate([ds / 6 * _shares(here)[k] * phi for here, phi in nodes], 1)
+        return whole @ one + forced @ columns
+
+    return jnp.stack([stage(k, one) for k, one in enumerate(change)])
+
+
+def _propagator(start, middle, end, ds) -> Float[Array, "e e"]:
+    """Phi after ds, d Phi / ds = A(s) Phi, from A at the start, in the middle and at the end: a Runge-Kutta step."""
+    one = jnp.eye(len(start), dtype=start.dtype)
+    k1 = start
+    k2 = middle @ (one + ds / 2 * k1)
+    k3 = middle @ (one + ds / 2 * k2)
+    k4 = end @ (one + ds * k3)
+    return one + ds / 6 * (k1 + 2 * k2 + 2 * k3 + k4)

@@ -81,3 +81,12 @@ def stiffness(segment: Segment, state: State) -> Float[Array, " n"]:
 def residual(energy: FreeEnergy, segment: Segment, state: State, s) -> Float[Array, "n d"]:
     """v + grad mu at particles that stand at s."""
     return velocity(segment, state, s) + energy.gradient(state.x, state.score)
+
+
+@eqx.filter_jit
+def equations(energy: FreeEnergy, segment: Segment, state: State, s) -> Float[Array, "n e"]:
+    """(v + grad mu, phi + mu) at particles that stand at s: both vanish on the flow, with the constant in phi right."""
+    c = segment.coefficients(jnp.asarray(s))
+    phi = over_particles(lambda z: segment.field.value(c, z.x), state)
+    level = phi + energy.per_particle(state.x, state.log_density)
+    return jnp.concatenate([residual(energy, segment, state, s), level[:, None]], 1)

@@ -53,8 +53,8 @@ class CausalSweep:
     segments: at most so many.
     """
 
-    pool: int = 16384
-    train: int = 4096
+    pool: int = 12288
+    train: int = 3072
     test: int = 8192
     tolerance: float = 0.05
     gap: float = 2e-4
