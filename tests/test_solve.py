@@ -3,6 +3,7 @@
 import sys
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -54,6 +55,25 @@ def test_densities_along_the_path_are_exact(problem, solution, time):
     assert rho.time == pytest.approx(time)
     one = x[0]
     assert rho.log_prob(one) == pytest.approx(float(rho.log_prob(x)[0]), abs=1e-9)
+
+
+class _WithOutlier(gw.Gaussian):
+    """A start whose first sample of many is lost on the way."""
+
+    def sample(self, key, n):
+        x = super().sample(key, n)
+        return x.at[0].set(np.inf) if n > 1 else x
+
+
+def test_samples_that_are_lost_are_drawn_again(problem, solution):
+    rho, start = solution.path.at(time=1.0), problem.initial
+    outlier: Any = _WithOutlier
+    lossy = eqx.tree_at(lambda rho: rho.initial, rho, outlier(start.mean, start.covariance))
+    key = jax.random.key(1)
+    found, plain = lossy.sample(key, 50), rho.sample(key, 50)
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found[1:], plain[1:])
+    assert not np.allclose(found[0], plain[0])
 
 
 def test_the_score_is_the_gradient_of_the_log_density(solution):

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from genwgp.energies import FreeEnergy
@@ -10,6 +11,8 @@ from genwgp.initial import AbstractDensity
 from genwgp.initial.base import Points
 from genwgp.layers.base import AbstractLayer
 from genwgp.path import chain
+
+REDRAWN = 3  # times that samples which are carried to infinity are drawn again
 
 
 class PathDensity(AbstractDensity):
@@ -30,7 +33,20 @@ class PathDensity(AbstractDensity):
         return self.initial.dim
 
     def sample(self, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
-        """`n` independent samples: samples of the start, moved."""
+        """`n` independent samples: samples of the start, moved.
+
+        Where the layers carry a sample of the start to infinity, beyond the tails that they were fitted to, another is
+        drawn; NaN where that does not help either.
+        """
+        moved = self._moved(key, n)
+        for again in range(REDRAWN):
+            lost = np.flatnonzero(~np.isfinite(np.asarray(moved)).all(1))
+            if not lost.size:
+                break
+            moved = moved.at[lost].set(self._moved(jax.random.fold_in(key, again), lost.size))
+        return moved
+
+    def _moved(self, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
         x = jnp.asarray(self.initial.sample(key, n), dtype=float)
         return chain.in_batches(lambda x: chain.push(self.layers, self.position, x), x)
 
