@@ -231,5 +231,6 @@ def test_the_ridges_between_modes_are_where_the_log_density_says():
     state = initial_state(problem.initial, problem.initial.quasi_sample(5, 2048))
     for segment in outcome.segments:
         state = advance(segment, state, jnp.asarray(0.0), jnp.asarray(1.0))
+    assert problem.reference is not None
     error = state.log_density - problem.reference.density(time).log_prob(state.x)
     assert np.quantile(np.abs(error), 0.999) < 5e-3
