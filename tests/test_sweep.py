@@ -1,5 +1,7 @@
 """The causal sweep: collocation, assembly, the way it ends."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -231,6 +233,6 @@ def test_the_ridges_between_modes_are_where_the_log_density_says():
     state = initial_state(problem.initial, problem.initial.quasi_sample(5, 2048))
     for segment in outcome.segments:
         state = advance(segment, state, jnp.asarray(0.0), jnp.asarray(1.0))
-    assert problem.reference is not None
-    error = state.log_density - problem.reference.density(time).log_prob(state.x)
+    reference: Any = problem.reference
+    error = state.log_density - reference.density(time).log_prob(state.x)
     assert np.quantile(np.abs(error), 0.999) < 5e-3
