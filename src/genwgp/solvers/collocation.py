@@ -29,7 +29,7 @@ from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
 from genwgp.solvers.jacobian import jacobian
-from genwgp.solvers.segment import FIRST, Segment, advance, equations
+from genwgp.solvers.segment import FIRST, Segment, advance, constant, equations
 
 LITTLE = 0.1  # share of the residual that is not worth another Newton step
 FRACTIONS = (1.0, 0.5, 0.25, 0.1)  # of a Newton step, tried in this order
@@ -137,8 +137,7 @@ def _standing(energy: FreeEnergy, field: Field, c, state: State, root_weight):
         return weight[:, None] * jnp.concatenate([tangent.velocity, tangent.value[None]])
 
     b = jax.lax.map(columns, (state, root_weight), batch_size=BLOCK)
-    still = Segment(field, c, c, jnp.asarray(1.0), jnp.asarray(1))
-    return b, equations(energy, still, state, FIRST) * root_weight
+    return b, equations(energy, constant(field, c), state, FIRST) * root_weight
 
 
 def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> ExplicitFit:

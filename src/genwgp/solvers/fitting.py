@@ -11,7 +11,7 @@ from genwgp.layers.fields import Field
 from genwgp.solvers import collocation as col
 from genwgp.solvers.features import Features, at_rest, carried
 from genwgp.solvers.particles import Choice
-from genwgp.solvers.segment import FIRST, Segment, equations, stiffness
+from genwgp.solvers.segment import FIRST, Segment, constant, equations, stiffness
 
 RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
 FITTED = 3e-3  # residual over ||grad mu|| that a segment must reach, or what the features left before it
@@ -60,8 +60,7 @@ def fit_segment(
     # What the integrator gets wrong of the score is not a gradient: no potential can make up for it afterwards.
     steps = int(np.clip(np.nan_to_num(np.ceil(FINE * finer * h * stiff), nan=SUBSTEPS), 2, SUBSTEPS))
     segment = segment._replace(substeps=jnp.asarray(steps))
-    rest = _levelled(energy, field, jnp.zeros(field.size), choice)
-    segment, now = _better_start(energy, features, segment, rest, choice, root, explicit.penalty)
+    segment, now = _better_start(energy, features, segment, choice, root, explicit.penalty)
     force = float(jnp.linalg.norm(energy.gradient(choice.state.x, choice.state.score) * root[:, :-1]))
     floor = (SOLVED if features.rich else EXACT) * force
     segment, e2 = _solved(energy, segment, now, choice, root, explicit.penalty, floor)
@@ -96,8 +95,7 @@ def _roots(choice: Choice) -> Float[Array, "n e"]:
 
 def _levelled(energy: FreeEnergy, field: Field, c, choice: Choice) -> Float[Array, " p"]:
     """c with the constant that makes phi + mu zero in the mean."""
-    segment = Segment(field, c, c, jnp.asarray(1.0), jnp.asarray(1))
-    level = choice.weight @ equations(energy, segment, choice.state, FIRST)[:, -1]
+    level = choice.weight @ equations(energy, constant(field, c), choice.state, FIRST)[:, -1]
     return jnp.where(field.constant, c - level, c)
 
 
@@ -127,9 +125,12 @@ def _predicted(features: Features, last: Segment | None, field: Field, c, h: flo
     return segment._replace(first=c + FIRST * h * slope, second=c + h * slope)
 
 
-def _better_start(energy, features: Features, segment: Segment, rest, choice: Choice, root, penalty):
+def _better_start(energy, features: Features, segment: Segment, choice: Choice, root, penalty):
     """Where Newton starts, with its stages: as predicted, or rest where that is too fast for a step of this size."""
-    trials = [segment, segment._replace(first=rest, second=rest)] if features.linear else [segment]
+    trials = [segment]
+    if features.linear:
+        rest = _levelled(energy, segment.field, 0 * segment.first, choice)
+        trials.append(segment._replace(first=rest, second=rest))
     pairs = [(trial, col.collocate(energy, trial, choice.state, root, penalty)) for trial in trials]
     return min(pairs, key=lambda pair: float(pair[1].size))
 

@@ -29,6 +29,11 @@ class Segment(NamedTuple):
         return self.first + (self.second - self.first) * (s - FIRST) / (1 - FIRST)
 
 
+def constant(field: Field, c: Float[Array, " p"]) -> Segment:
+    """A segment whose coefficients are the same all along: for equations at particles that stand still."""
+    return Segment(field, c, c, jnp.asarray(1.0), jnp.asarray(1))
+
+
 def integrator_steps(segment: Segment, share) -> Int[Array, ""]:
     """How many of the segment's `substeps` a share of it takes, at least one."""
     return jnp.maximum(1, jnp.round(segment.substeps * share)).astype(segment.substeps.dtype)
