@@ -31,6 +31,7 @@ from genwgp.layers.fields import Field
 from genwgp.solvers.jacobian import jacobian
 from genwgp.solvers.segment import FIRST, Segment, advance, constant, equations
 
+KEPT = 0.997  # share of the particles that judge a fit: the rest may be outliers, as on ridges between modes
 LITTLE = 0.1  # share of the residual that is not worth another Newton step
 FRACTIONS = (1.0, 0.5, 0.25, 0.1)  # of a Newton step, tried in this order
 
@@ -113,11 +114,16 @@ def newton_direction(factor: Factor, segment: Segment, stages: Stages, penalty: 
     return step.reshape(2, -1), float(left)
 
 
+def size_of_most(squares: np.ndarray) -> float:
+    """Root of the sum of squared residuals (n,), without the worst particles."""
+    return float(np.sqrt(np.sort(squares)[: int(KEPT * len(squares))].sum()))
+
+
 class ExplicitFit(NamedTuple):
     """Fits of grad phi(x; c) = -grad mu(x) at standing particles, one for each ridge.
 
-    coefficients (r, p); error (r,) on the particles that were fitted, held_out (r,) on others; before of the start;
-    diagonal (p,) of the Gram matrix, which the ridge multiplies.
+    coefficients (r, p); error (r,) on the particles that were fitted, held_out (r,) on most of others; before of the
+    start; diagonal (p,) of the Gram matrix, which the ridge multiplies.
     """
 
     coefficients: np.ndarray
@@ -150,8 +156,8 @@ def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> Ex
         factor = _cholesky(gram, ridge * diagonal)
         if factor is not None:
             step = cho_solve(factor, slope, check_finite=False)
-            errors = (np.linalg.norm(rest - b @ step), np.linalg.norm(rest_held - b_held @ step))
-            fits.append((np.asarray(c) - step, *errors))
+            squares = ((rest_held - b_held @ step) ** 2).reshape(len(hold[1]), -1).sum(1)
+            fits.append((np.asarray(c) - step, np.linalg.norm(rest - b @ step), size_of_most(squares)))
         else:
             fits.append((np.asarray(c), np.inf, np.inf))
     coefficients, error, held_out = zip(*fits, strict=True)

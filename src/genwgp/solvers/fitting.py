@@ -14,7 +14,7 @@ from genwgp.solvers.particles import Choice
 from genwgp.solvers.segment import FIRST, Segment, constant, equations, stiffness
 
 RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
-FITTED = 3e-3  # residual over ||grad mu|| that a segment must reach, or what the features left before it
+FITTED = 1e-3  # residual over ||grad mu|| that a segment must reach, or what the features left before it
 SOLVED, EXACT = 2e-5, 1e-7  # residual over ||grad mu|| where Newton's method may stop, with many features and with few
 TRIMS = 3  # times that outliers are left out of a fit
 OUTLIER = 1000  # squared residual over its upper decile from which a particle is one
@@ -23,7 +23,7 @@ SUBSTEPS = 96  # Runge-Kutta steps in a segment, at most
 
 
 class Fit(NamedTuple):
-    """A segment, and whether it is solved as far as the features allow (for all but a hundredth of the particles)."""
+    """A segment, and whether it is solved as far as the features allow, but for a few outliers."""
 
     segment: Segment
     solved: bool
@@ -64,14 +64,16 @@ def fit_segment(
     force = float(jnp.linalg.norm(energy.gradient(choice.state.x, choice.state.score) * root[:, :-1]))
     floor = (SOLVED if features.rich else EXACT) * force
     segment, e2 = _solved(energy, segment, now, choice, root, explicit.penalty, floor)
-    left = float(np.sqrt(0.5 * np.sort(e2)[: int(0.99 * len(e2))].sum()))
+    left = np.sqrt(0.5) * col.size_of_most(e2)
     return Fit(segment, left <= max(FITTED * force, 1.5 * explicit.left))
 
 
 def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, penalty, floor: float):
     """Newton steps, again without outliers where there are any; the segment and the squared residuals (n,).
 
-    Far out on the ridge between two modes, where the start has no mass, a few particles would spoil the fit.
+    Far out on the ridge between two modes, where the start has no mass, a few particles would spoil the fit. Their
+    residuals are infinite: more than a few of them mean that the step was too long for the tail. A tail gone wrong
+    decides the ridges and the ends of Newton's method in the segments that follow, and spoils them where the mass is.
     """
     trims = TRIMS
     while True:
@@ -79,7 +81,7 @@ def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, pen
         e2 = np.nan_to_num(np.asarray((now.residuals**2).sum((1, 2))), nan=np.inf)
         outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
         if history[-1] <= floor or not outlier.any() or not trims:
-            return segment, e2
+            return segment, np.where(root[:, 0] > 0, e2, np.inf)
         trims -= 1
         root = jnp.where(outlier[:, None], 0.0, root)
         now = col.collocate(energy, segment, choice.state, root, penalty)
