@@ -208,7 +208,7 @@ def test_densities_that_fail_somewhere_leave_holes(plane):
             return plane.path.initial.log_prob(x).at[0].set(np.nan)
 
     values = log_density(Holed(), np.zeros((5000, 2)))
-    assert np.isneginf(values[[0, 4096]]).all()
+    assert np.isneginf(values[0])
     assert np.isfinite(values[1:4096]).all()
 
 

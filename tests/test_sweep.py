@@ -13,7 +13,7 @@ from genwgp.initial import Gaussian, Mixture
 from genwgp.layers import fields
 from genwgp.solvers import sweep as sweeping
 from genwgp.solvers.assembly import assemble
-from genwgp.solvers.collocation import Penalty, collocate
+from genwgp.solvers.collocation import weighted_equations
 from genwgp.solvers.jacobian import jacobian
 from genwgp.solvers.particles import Pool, farthest_points, initial_state
 from genwgp.solvers.segment import Segment, advance
@@ -196,15 +196,14 @@ def test_the_jacobian_is_the_derivative_through_the_whole_motion():
     c, change = 0.1 * draw(2, field.size), draw(2, field.size)
     state, weight = initial_state(Gaussian(np.zeros(3), np.eye(3)), draw(20, 3)), jnp.abs(draw(20, 4)) + 0.1
     segment = Segment(field, c[0], c[1], jnp.asarray(0.3), jnp.asarray(8))
-    nothing = Penalty(jnp.zeros(field.size), jnp.zeros(field.size))
 
     def residuals(c, segment):
-        return collocate(energy, segment._replace(first=c[0], second=c[1]), state, weight, nothing).residuals
+        return weighted_equations(energy, segment._replace(first=c[0], second=c[1]), (state, weight))
 
     def error(substeps):
         trial = segment._replace(substeps=jnp.asarray(substeps))
         exact = jax.jvp(lambda c: residuals(c, trial), (c,), (change,))[1].reshape(20, -1)
-        found = jacobian(energy, trial, state, weight) @ change.ravel()
+        found = jacobian(energy, trial, (state, weight)) @ change.ravel()
         return np.linalg.norm(found - exact) / np.linalg.norm(exact)
 
     assert error(8) < 1e-3
@@ -232,7 +231,7 @@ def test_the_ridges_between_modes_are_where_the_log_density_says():
     outcome = sweep(problem, SMALL, 0, horizon=time)
     state = initial_state(problem.initial, problem.initial.quasi_sample(5, 2048))
     for segment in outcome.segments:
-        state = advance(segment, state, jnp.asarray(0.0), jnp.asarray(1.0))
+        state = advance(segment, 0.0, 1.0, state)
     reference: Any = problem.reference
     error = state.log_density - reference.density(time).log_prob(state.x)
     assert np.quantile(np.abs(error), 0.999) < 5e-3

@@ -15,10 +15,11 @@ from genwgp.clock import Clock, times_of
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import AbstractLayer, State
 from genwgp.layers.velocity import VelocityLayer
+from genwgp.parts import each_part
 from genwgp.path import Curves, WassersteinPath
 from genwgp.problem import Problem
 
-PARTICLES = 8192
+PARTICLES = 8192  # a power of two: parts of them have equal size
 ARRIVED = 0.1  # nats from the equilibrium within which the last node stands for it, at infinite time
 SPENT = 0.99  # of the drop of F: up to there directions are judged (beyond, the force is small and mostly noise)
 
@@ -42,7 +43,7 @@ def measure(problem: Problem, layers: AbstractLayer, action: Any, seed: int, poi
     x = jnp.asarray(problem.initial.quasi_sample(seed, PARTICLES), dtype=float)
     state = State(x, problem.initial.log_prob(x), problem.initial.score(x))
     durations = _durations(layers, action)
-    profile, nodes = _walk(layers, problem.energy, state, points, durations)
+    profile, nodes = _whole(_walk(layers, problem.energy, durations, points, state))
     log_weight = log_weights(problem.energy, nodes.end.x, nodes.end.log_density)
     at_equilibrium = gap_of(log_weight) < ARRIVED
     clock = _clock(profile, nodes, endless=isinstance(action, GeometricAction) and at_equilibrium)
@@ -50,9 +51,17 @@ def measure(problem: Problem, layers: AbstractLayer, action: Any, seed: int, poi
     return Measurement(path, _figures(path, profile, action, log_weight))
 
 
-@eqx.filter_jit
-def _walk(layers, energy, state, points: int, durations) -> tuple[Profile, Nodes]:
+@each_part
+def _walk(layers, energy, durations, points: int, state: State) -> tuple[Profile, Nodes]:
     return profile_and_nodes(layers, energy, state, points, durations)
+
+
+def _whole(parts: list[tuple[Profile, Nodes]]) -> tuple[Profile, Nodes]:
+    """Means over the particles from those over parts of equal size; their ends one after the other."""
+    mean = lambda *a: jnp.asarray(np.mean(a, axis=0, dtype=np.float64), a[0].dtype)
+    profile, nodes = jax.tree.map(mean, *parts)
+    ends = jax.tree.map(lambda *a: jnp.concatenate(a), *(nodes.end for _, nodes in parts))
+    return profile, eqx.tree_at(lambda nodes: nodes.end, nodes, ends)
 
 
 def _on_host(tree: Any) -> Any:

@@ -73,16 +73,23 @@ def adaptive(derivative: Derivative, y: Any, start: Float[Array, ""], stop: Floa
 
 def _step(slope_at: Derivative, m: _March, step: Float[Array, ""]) -> tuple[Any, Any, Array, Array]:
     """y after a step and its derivative there; the error over what is tolerated, of all and of numbers alone."""
-    slopes = [m.slope]
-    for node, row in zip(NODES[1:], STAGES, strict=True):
-        moved = jax.tree.map(lambda y, *k, row=row: y + step * _sum(row, k), m.y, *slopes)
-        slopes.append(slope_at(m.done + node * step, moved))
-    difference = jax.tree.map(lambda *k: step * _sum(DIFFERENCE, k), *slopes)
+    dtype = step.dtype
+    rows = jnp.asarray([row + (0.0,) * (len(NODES) - len(row)) for row in STAGES], dtype)
+    move = lambda slopes, row: jax.tree.map(lambda y, k: y + step * jnp.tensordot(row, k, 1), m.y, slopes)
+
+    def stage(i, slopes):
+        slope = slope_at(m.done + jnp.asarray(NODES, dtype)[i + 1] * step, move(slopes, rows[i]))
+        return jax.tree.map(lambda k, new: k.at[i + 1].set(new), slopes, slope)
+
+    start = jax.tree.map(lambda k: jnp.zeros((len(NODES), *k.shape), k.dtype).at[0].set(k), m.slope)
+    slopes = jax.lax.fori_loop(0, len(STAGES), stage, start)  # a loop: the derivative, often long, is compiled once
+    moved = move(slopes, rows[-1])
+    difference = jax.tree.map(lambda k: step * jnp.tensordot(jnp.asarray(DIFFERENCE, dtype), k, 1), slopes)
     errors = jax.tree.leaves(jax.tree.map(_relative, difference, m.y, m.slope))
     of_numbers = [error for error, y in zip(errors, jax.tree.leaves(m.y), strict=True) if y.ndim == 0]
     # Nothing is differentiated by its steps.
     largest = lambda errors: jax.lax.stop_gradient(jnp.max(jnp.stack([jnp.zeros_like(step), *errors])))
-    return moved, slopes[-1], largest(errors), largest(of_numbers)
+    return moved, jax.tree.map(lambda k: k[-1], slopes), largest(errors), largest(of_numbers)
 
 
 def _relative(error: Float[Array, "*s"], y: Float[Array, "*s"], change: Float[Array, "*s"]) -> Float[Array, ""]:
@@ -91,8 +98,3 @@ def _relative(error: Float[Array, "*s"], y: Float[Array, "*s"], change: Float[Ar
     least = 1 if y.ndim == 0 else float(kind.tiny) ** 0.5  # what stands still at 0 has no error
     scale = least + jnp.max(jnp.abs(y)) + jnp.max(jnp.abs(change))
     return jnp.max(jnp.abs(error)) / (scale * max(TOLERANCE, ROUNDING * float(kind.eps)))
-
-
-def _sum(row: tuple[float, ...], slopes: tuple[Array, ...] | list[Array]) -> Array:
-    parts = [weight * k for weight, k in zip(row, slopes, strict=True) if weight]
-    return sum(parts[1:], parts[0])

@@ -3,14 +3,12 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from genwgp.actions.profile import over_particles
 from genwgp.initial import AbstractDensity
 from genwgp.layers.base import AbstractLayer, State
-
-BATCH = 4096  # particles of one call: memory stays bounded, and compiled code serves batches of every size
+from genwgp.parts import over_parts
 
 
 def _fold(layers: AbstractLayer, position, y, step, backwards: bool = False):
@@ -42,13 +40,13 @@ def _pull(layers, position, y):
     return _fold(layers, position, (y, jnp.zeros_like(y, shape=())), step, backwards=True)
 
 
-@eqx.filter_jit
+@over_parts
 def push(layers: AbstractLayer, position, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
     """Where particles that start at x are at the position."""
     return over_particles(lambda x: _push(layers, position, x), x)
 
 
-@eqx.filter_jit
+@over_parts
 def log_density(
     layers: AbstractLayer, initial: AbstractDensity, position, y: Float[Array, "n d"]
 ) -> Float[Array, " n"]:
@@ -59,23 +57,9 @@ def log_density(
     return jnp.where(empty, -jnp.inf, value)
 
 
-@eqx.filter_jit
+@over_parts
 def score(layers: AbstractLayer, initial: AbstractDensity, position, y: Float[Array, "n d"]) -> Float[Array, "n d"]:
     """grad log rho(y): back to the start, and the score of the start carried here; O(K) for K layers. NaN without x."""
     x, _ = over_particles(lambda y: _pull(layers, position, y), y)
     start = State(x, initial.log_prob(x), initial.score(x))
     return over_particles(lambda z: _retrace(layers, position, z), start).score
-
-
-def in_batches(function, x: Float[np.ndarray | Array, "n d"]):
-    """`function` of a batch at all of x, BATCH at a time; shapes are rounded up so that few are compiled."""
-    n = x.shape[0]
-    if n == 0:
-        return function(jnp.zeros_like(x, shape=(1, x.shape[1])))[:0]
-    size = min(BATCH, 1 << (n - 1).bit_length())
-    parts = []
-    for start in range(0, n, size):
-        part = x[start : start + size]
-        full = jnp.concatenate([part, jnp.broadcast_to(part[:1], (size - len(part), x.shape[1]))])
-        parts.append(function(full)[: len(part)])
-    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)

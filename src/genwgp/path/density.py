@@ -48,7 +48,7 @@ class PathDensity(AbstractDensity):
 
     def _moved(self, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
         x = jnp.asarray(self.initial.sample(key, n), dtype=float)
-        return chain.in_batches(lambda x: chain.push(self.layers, self.position, x), x)
+        return chain.push(self.layers, self.position, x)
 
     def log_prob(self, x: Points) -> Float[Array, "*n"]:
         """log rho(x), normalised; x one point (d,) or a batch (n, d).
@@ -58,15 +58,16 @@ class PathDensity(AbstractDensity):
         differ much from the exact flow's. -inf, density 0, where the layers carry no particle: backwards the flow from
         x reaches infinity in finite time, or becomes too steep to follow. NaN only for x that is not finite.
         """
-        return self._batched(lambda y: chain.log_density(self.layers, self.initial, self.position, y), x)
+        return self._of_points(chain.log_density, x)
 
     def score(self, x: Points) -> Float[Array, "*n d"]:
         """grad log rho(x); NaN where log_prob is -inf, and at points as far out which only the way back reaches."""
-        return self._batched(lambda y: chain.score(self.layers, self.initial, self.position, y), x)
+        return self._of_points(chain.score, x)
 
-    def _batched(self, function, x: Points) -> Array:
+    def _of_points(self, function, x: Points) -> Array:
         points = self._points(x)
-        return function(points[None])[0] if points.ndim == 1 else chain.in_batches(function, points)
+        values = function(self.layers, self.initial, self.position, jnp.atleast_2d(points))
+        return values[0] if points.ndim == 1 else values
 
 
 class Equilibrium(PathDensity):

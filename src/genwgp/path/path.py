@@ -111,7 +111,7 @@ class WassersteinPath(eqx.Module):
         x = jnp.asarray(x0, dtype=float)
         if x.ndim != 2 or x.shape[1] != self.dim:
             raise InputError("x0", f"shape {shape_text(x.shape)}", f"a batch {shape_text((None, self.dim))}")
-        return chain.in_batches(lambda x: chain.push(self.layers, position, x), x)
+        return chain.push(self.layers, position, x)
 
     @property
     def equilibrium(self) -> Equilibrium:

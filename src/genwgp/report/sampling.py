@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from genwgp.errors import InputError
+from genwgp.parts import over_parts
 
-BATCH = 4096  # points at a time: every call has the same shape, so that it is compiled once
 SEED = 0  # pictures of the same solution are the same
 
 
@@ -56,19 +56,9 @@ def grid(box: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return a, b, np.stack([A.ravel(), B.ravel()], axis=1)
 
 
-def batched(function: Any, x: np.ndarray) -> np.ndarray:
-    """A function of points (BATCH, d) at many points (n, d); the last batch is filled up by its first point."""
-    parts = []
-    for start in range(0, len(x), BATCH):
-        part = x[start : start + BATCH]
-        full = part if len(x) <= BATCH else np.concatenate([part, np.repeat(part[:1], BATCH - len(part), axis=0)])
-        parts.append(np.asarray(function(jnp.asarray(full, dtype=float)))[: len(part)])
-    return np.concatenate(parts)
-
-
 def log_density(rho: Any, x: np.ndarray) -> np.ndarray:
     """log rho at points (n, d); -inf where it is not finite, outside of what the path has learned."""
-    values = batched(rho.log_prob, x)
+    values = np.asarray(rho.log_prob(x))
     return np.where(np.isfinite(values), values, -np.inf)
 
 
@@ -77,7 +67,7 @@ def equilibrium_shape(path: Any, x: np.ndarray) -> np.ndarray | None:
     energy = path.energy
     if energy.potential is None or energy.diffusion == 0:
         return None
-    potential = jax.jit(jax.vmap(lambda point: jnp.asarray(energy.potential(point), dtype=point.dtype)))
-    values = batched(potential, x)
+    potential = over_parts(jax.vmap(lambda point: jnp.asarray(energy.potential(point), dtype=point.dtype)))
+    values = np.asarray(potential(jnp.asarray(x, dtype=float)))
     finite = np.where(np.isfinite(values), values, np.inf)
     return np.exp(-(finite - finite.min()) / energy.diffusion)

@@ -16,7 +16,6 @@ Source: Hairer and Wanner, Solving Ordinary Differential Equations II, 2nd ed. (
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,12 +23,13 @@ from jaxtyping import Array, Float
 from numpy.linalg import LinAlgError
 from scipy.linalg import cho_factor, cho_solve
 
-from genwgp.actions.profile import BLOCK
+from genwgp.actions.profile import BLOCK, over_particles
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
+from genwgp.parts import over_parts
 from genwgp.solvers.jacobian import jacobian
-from genwgp.solvers.segment import FIRST, Segment, advance, constant, equations
+from genwgp.solvers.segment import FIRST, Segment, advance_point, constant, equations_at
 
 KEPT = 0.997  # share of the particles that judge a fit: the rest may be outliers, as on ridges between modes
 LITTLE = 0.1  # share of the residual that is not worth another Newton step
@@ -56,20 +56,28 @@ class Stages(NamedTuple):
     `size` squared is the sum of the squared residuals and the penalty; infinite where a particle is lost.
     """
 
-    residuals: Float[Array, "n 2 e"]
-    size: Float[Array, ""]
+    residuals: Float[np.ndarray, "n 2 e"]
+    size: float
 
 
-@eqx.filter_jit
 def collocate(energy: FreeEnergy, segment: Segment, state: State, root_weight, penalty: Penalty) -> Stages:
     """The collocation equations at the present coefficients."""
-    zero, first, one = (jnp.asarray(s) for s in (0.0, FIRST, 1.0))
-    middle = advance(segment, state, zero, first)
-    end = advance(segment, middle, first, one)
-    pairs = ((middle, first), (end, one))
-    r = jnp.stack([equations(energy, segment, z, s) * root_weight for z, s in pairs], 1)
-    size = jnp.sqrt(jnp.sum(r**2) + penalty.value(segment))
-    return Stages(r, jnp.where(jnp.isfinite(size), size, jnp.inf))
+    r = np.asarray(weighted_equations(energy, segment, (state, root_weight)))
+    size = np.sqrt(np.sum(r**2) + float(penalty.value(segment)))
+    return Stages(r, float(size) if np.isfinite(size) else np.inf)
+
+
+@over_parts
+def weighted_equations(energy: FreeEnergy, segment: Segment, particles) -> Float[Array, "n 2 e"]:
+    """At both Radau points, one after the other."""
+    state, root_weight = particles
+
+    def to_next(state, ends):
+        state = over_particles(lambda z: advance_point(segment, z, *ends), state)
+        return state, equations_at(energy, segment, ends[1], state) * root_weight
+
+    places = jnp.asarray([0, FIRST, 1], state.x.dtype)
+    return jax.lax.scan(to_next, state, (places[:-1], places[1:]))[1].swapaxes(0, 1)
 
 
 class Factor(NamedTuple):
@@ -82,7 +90,7 @@ class Factor(NamedTuple):
 def factorise(energy: FreeEnergy, segment: Segment, state, root_weight, penalty: Penalty) -> Factor:
     """The Gauss-Newton matrix of the collocation equations at the present coefficients, factorised on the host."""
     columns = 2 * segment.field.size
-    matrix = np.asarray(jacobian(energy, segment, state, root_weight)).reshape(-1, columns)
+    matrix = np.asarray(jacobian(energy, segment, (state, root_weight))).reshape(-1, columns)
     return Factor(_cholesky(matrix.T @ matrix, np.tile(np.asarray(penalty.weight), 2)), matrix)
 
 
@@ -104,7 +112,7 @@ def newton_direction(factor: Factor, segment: Segment, stages: Stages, penalty: 
     """
     if factor.cholesky is None:
         return None, np.inf
-    rest = np.asarray(stages.residuals).reshape(-1)
+    rest = stages.residuals.reshape(-1)
     slope = factor.jacobian.T @ rest + np.asarray(penalty.pull(segment)).ravel()
     step = -cho_solve(factor.cholesky, slope, check_finite=False)
     moved = segment._replace(
@@ -133,9 +141,10 @@ class ExplicitFit(NamedTuple):
     diagonal: np.ndarray
 
 
-@eqx.filter_jit
-def _standing(energy: FreeEnergy, field: Field, c, state: State, root_weight):
+@over_parts
+def _standing(energy: FreeEnergy, field: Field, c, particles):
     """Jacobian (n, d + 1, p) and weighted (grad phi + grad mu, phi + mu) (n, d + 1) at standing particles."""
+    state, root_weight = particles
 
     def columns(particle):
         z, weight = particle
@@ -143,13 +152,13 @@ def _standing(energy: FreeEnergy, field: Field, c, state: State, root_weight):
         return weight[:, None] * jnp.concatenate([tangent.velocity, tangent.value[None]])
 
     b = jax.lax.map(columns, (state, root_weight), batch_size=BLOCK)
-    return b, equations(energy, constant(field, c), state, FIRST) * root_weight
+    return b, equations_at(energy, constant(field, c), FIRST, state) * root_weight
 
 
 def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> ExplicitFit:
     """One Gauss-Newton step from c on `train`, for each ridge; `train` and `hold` are (particles, root of weights)."""
     flat = lambda pair: (np.asarray(pair[0]).reshape(-1, field.size), np.asarray(pair[1]).reshape(-1))
-    (b, rest), (b_held, rest_held) = (flat(_standing(energy, field, c, *part)) for part in (train, hold))
+    (b, rest), (b_held, rest_held) = (flat(_standing(energy, field, c, part)) for part in (train, hold))
     gram, slope = b.T @ b, b.T @ rest
     diagonal, fits = np.where(field.constant, 0, np.diag(gram)), []
     for ridge in ridges:
@@ -173,7 +182,7 @@ def solve_segment(
     A matrix is kept while it reduces the residual at least threefold; steps end where the linear equations promise no
     more, nothing is gained, or the residual is below `floor`. Returns the segment, its stages, the sizes on the way.
     """
-    history = [float(now.size)]
+    history = [now.size]
     for _ in range(factors):
         entered = history[-1]
         if entered <= floor:
@@ -189,7 +198,7 @@ def solve_segment(
             if trial is None:
                 break
             segment, now = trial
-            history.append(float(now.size))
+            history.append(now.size)
             if history[-1] <= floor:
                 break
             stale = history[-1] > history[-2] / 3
@@ -205,6 +214,6 @@ def _line_search(energy, segment, state, root_weight, penalty, direction, now: S
         first, second = segment.first + fraction * direction[0], segment.second + fraction * direction[1]
         trial = segment._replace(first=first, second=second)
         new = collocate(energy, trial, state, root_weight, penalty)
-        if float(new.size) < float(now.size) * (1 - 1e-3):
+        if new.size < now.size * (1 - 1e-3):
             return trial, new
     return None

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 from genwgp.energies import FreeEnergy
 from genwgp.initial import AbstractDensity, Mixture
 from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Opaque, Quadratic, Ridges
+from genwgp.parts import over_parts
 from genwgp.solvers.particles import farthest_points, spacing2
 
 # Bumps, bumps that modulate V, and translates of V, by dimension: they resolve what V and the quadratic do not. Bumps
@@ -19,6 +20,7 @@ NEAREST, FARTHEST = 0.05, 0.5  # lengths of the translations over the size of th
 RIDGES = 300
 OVERLAP = 1.7  # width of a bump over the distance to its neighbours; from 1.2 to 4 measured, 1.7 resolves most
 STEEPNESS = 1.5  # of the ridges in whitened coordinates
+QUADRATIC = 0.01  # change of Hess V, over its size, up to which a flow may do without bumps and ridges
 
 Slope = Float[np.ndarray, "n d d"] | None
 
@@ -27,7 +29,7 @@ class Features:
     """Makes the field of each segment; `rich` adds bumps or ridges to V, the quadratic and the start's mixture.
 
     A problem whose flow the few structured terms carry (Gaussians under quadratic potentials, in any dimension) is
-    solved by them alone.
+    solved by them alone; where V is far from quadratic and there is no mixture, that is not tried.
     """
 
     def __init__(self, energy: FreeEnergy, initial: AbstractDensity, x: Float[np.ndarray, "n d"]):
@@ -38,15 +40,21 @@ class Features:
         self.shift, self.scale = 0.0, 1.0
         if energy.potential is not None:
             potential = lambda x: jnp.asarray(energy.potential(x), x.dtype)  # pyright: ignore[reportOptionalCall]
-            self._hessian = jax.jit(jax.vmap(jax.hessian(potential)))
-            values = np.asarray(jax.jit(jax.vmap(potential))(jnp.asarray(x)), dtype=np.float64)
+            self._hessian = over_parts(jax.vmap(jax.hessian(potential)))
+            values = np.asarray(over_parts(jax.vmap(potential))(x))
             self.shift = float(values.mean())
             self.scale = float(values.std() + 1e-12 * (1 + np.abs(values).max()))
+            self.rich = self.linear and not self._nearly_quadratic(x)
 
     @property
     def linear(self) -> bool:
         """Whether fields are linear in their coefficients."""
         return self.mixture is None
+
+    def _nearly_quadratic(self, x: Float[np.ndarray, "n d"]) -> bool:
+        """Whether Hess V hardly changes over the points; a thousand of them say that."""
+        hessian = np.asarray(self._hessian(x[:1024]))
+        return float(np.abs(hessian - hessian.mean(0)).max()) <= QUADRATIC * float(np.abs(hessian).max())
 
     def place(self, candidates: Float[np.ndarray, "n d"], slope: Slope, rng: np.random.Generator) -> Field:
         """The field of one segment: bumps at candidates far apart, as wide as their distances.
@@ -78,7 +86,7 @@ class Features:
         inverse = np.linalg.inv(np.atleast_2d(np.cov(candidates, rowvar=False)))
         metric = np.tile(inverse, (len(candidates), 1, 1))
         if count and self.energy.potential is not None and self.energy.diffusion > 0:
-            hessian = np.asarray(self._hessian(jnp.asarray(candidates)))
+            hessian = np.asarray(self._hessian(candidates))
             metric += _absolute(hessian) / self.energy.diffusion
             if slope is not None:
                 metric += _absolute(hessian + slope) / self.energy.diffusion

@@ -78,7 +78,7 @@ def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, pen
     trims = TRIMS
     while True:
         segment, now, history = col.solve_segment(energy, segment, now, choice.state, root, penalty, floor=floor)
-        e2 = np.nan_to_num(np.asarray((now.residuals**2).sum((1, 2))), nan=np.inf)
+        e2 = np.nan_to_num((now.residuals**2).sum((1, 2)), nan=np.inf)
         outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
         if history[-1] <= floor or not outlier.any() or not trims:
             return segment, np.where(root[:, 0] > 0, e2, np.inf)
@@ -97,7 +97,7 @@ def _roots(choice: Choice) -> Float[Array, "n e"]:
 
 def _levelled(energy: FreeEnergy, field: Field, c, choice: Choice) -> Float[Array, " p"]:
     """c with the constant that makes phi + mu zero in the mean."""
-    level = choice.weight @ equations(energy, constant(field, c), choice.state, FIRST)[:, -1]
+    level = choice.weight @ equations(energy, constant(field, c), FIRST, choice.state)[:, -1]
     return jnp.where(field.constant, c - level, c)
 
 
@@ -120,7 +120,7 @@ def _predicted(features: Features, last: Segment | None, field: Field, c, h: flo
 
     On a mixture Newton's method needs a start inside its ridges: structured terms go on as they moved.
     """
-    segment = Segment(field, c, c, jnp.asarray(h), jnp.asarray(1))
+    segment = Segment(field, c, c, jnp.asarray(h, dtype=float), jnp.asarray(1))  # never weakly typed: one compilation
     if last is None or features.linear:
         return segment
     slope = carried(field, last.field, (last.second - last.first) / ((1 - FIRST) * last.duration))
@@ -134,7 +134,7 @@ def _better_start(energy, features: Features, segment: Segment, choice: Choice, 
         rest = _levelled(energy, segment.field, 0 * segment.first, choice)
         trials.append(segment._replace(first=rest, second=rest))
     pairs = [(trial, col.collocate(energy, trial, choice.state, root, penalty)) for trial in trials]
-    return min(pairs, key=lambda pair: float(pair[1].size))
+    return min(pairs, key=lambda pair: pair[1].size)
 
 
 def _smallest_good(errors: np.ndarray, negligible: float) -> int:

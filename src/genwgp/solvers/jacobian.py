@@ -14,7 +14,6 @@ as the derivative itself there, so that Newton's method stalls at a hundredth of
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -23,6 +22,7 @@ from genwgp.actions.profile import BLOCK
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.velocity import rates
+from genwgp.parts import over_parts
 from genwgp.solvers.segment import FIRST, Segment, advance_point, integrator_steps
 
 COARSER = 2  # steps of the motion in one of its derivative, of which Newton's method needs less accuracy
@@ -41,9 +41,12 @@ class _Linear(NamedTuple):
     rate: State
 
 
-@eqx.filter_jit
-def jacobian(energy: FreeEnergy, segment: Segment, state: State, root_weight) -> Float[Array, "n e q"]:
-    """Derivative of the weighted equations at both Radau points, 2 (d + 1), by both coefficients (2 p)."""
+@over_parts
+def jacobian(energy: FreeEnergy, segment: Segment, particles) -> Float[Array, "n e q"]:
+    """Derivative of the weighted equations at both Radau points, 2 (d + 1), by both coefficients (2 p).
+
+    `particles`: (state, roots of the weights of their equations).
+    """
 
     def rows(particle):
         z, weight = particle
@@ -58,7 +61,7 @@ def jacobian(energy: FreeEnergy, segment: Segment, state: State, root_weight) ->
         parts = jax.lax.scan(to_next, start, (places[:-1], places[1:]))[1]
         return parts.reshape(2 * weight.size, -1)
 
-    return jax.lax.map(rows, (state, root_weight), batch_size=BLOCK)
+    return jax.lax.map(rows, particles, batch_size=BLOCK)
 
 
 def _equations_change(energy: FreeEnergy, segment: Segment, z: State, change, here: _Linear):

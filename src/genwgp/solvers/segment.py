@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -12,6 +11,7 @@ from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
 from genwgp.layers.velocity import rates, runge_kutta
+from genwgp.parts import over_parts
 
 FIRST = 1 / 3  # the first Radau point, in units of the segment; the second is its end
 
@@ -31,7 +31,7 @@ class Segment(NamedTuple):
 
 def constant(field: Field, c: Float[Array, " p"]) -> Segment:
     """A segment whose coefficients are the same all along: for equations at particles that stand still."""
-    return Segment(field, c, c, jnp.asarray(1.0), jnp.asarray(1))
+    return Segment(field, c, c, jnp.asarray(1, dtype=float), jnp.asarray(1))
 
 
 def integrator_steps(segment: Segment, share) -> Int[Array, ""]:
@@ -41,7 +41,6 @@ def integrator_steps(segment: Segment, share) -> Int[Array, ""]:
 
 def advance_point(segment: Segment, state: State, start, stop) -> State:
     """One particle from s = start to s = stop, in its share of the segment's `substeps` integrator steps."""
-    start, stop = jnp.asarray(start), jnp.asarray(stop)
 
     def derivative(s, state):
         change = rates(segment.field, segment.coefficients(s), state)
@@ -50,30 +49,30 @@ def advance_point(segment: Segment, state: State, start, stop) -> State:
     return runge_kutta(derivative, state, start, stop, integrator_steps(segment, stop - start))
 
 
-@eqx.filter_jit
-def advance(segment: Segment, state: State, start: Float[Array, ""], stop: Float[Array, ""]) -> State:
+@over_parts
+def advance(segment: Segment, start, stop, state: State) -> State:
     """A batch of particles from s = start to s = stop."""
     return over_particles(lambda z: advance_point(segment, z, start, stop), state)
 
 
-@eqx.filter_jit
-def velocity(segment: Segment, state: State, s) -> Float[Array, "n d"]:
+@over_parts
+def velocity(segment: Segment, s, state: State) -> Float[Array, "n d"]:
     """grad phi at particles that stand at s."""
-    c = segment.coefficients(jnp.asarray(s))
+    c = segment.coefficients(s)
     return over_particles(lambda z: segment.field.rates(c, z.x, z.score)[0], state)
 
 
-@eqx.filter_jit
+@over_parts
 def velocity_gradient(segment: Segment, state: State) -> Float[Array, "n d d"]:
     """grad v at particles that stand at the end of the segment."""
     at = lambda z: jax.jacfwd(lambda x: segment.field.rates(segment.second, x, z.score)[0])(z.x)
     return over_particles(at, state)
 
 
-@eqx.filter_jit
+@over_parts
 def stiffness(segment: Segment, state: State) -> Float[Array, " n"]:
     """|grad v u| / |u| at the start of the segment: how stiff its equations are at each particle."""
-    c = segment.coefficients(jnp.asarray(0.0))
+    c = segment.coefficients(0)
 
     def at(z):
         with_u, without = (segment.field.rates(c, z.x, a * z.score)[2] for a in (1.0, 0.0))
@@ -82,16 +81,19 @@ def stiffness(segment: Segment, state: State) -> Float[Array, " n"]:
     return over_particles(at, state)
 
 
-@eqx.filter_jit
-def residual(energy: FreeEnergy, segment: Segment, state: State, s) -> Float[Array, "n d"]:
-    """v + grad mu at particles that stand at s."""
-    return velocity(segment, state, s) + energy.gradient(state.x, state.score)
-
-
-@eqx.filter_jit
-def equations(energy: FreeEnergy, segment: Segment, state: State, s) -> Float[Array, "n e"]:
+def equations_at(energy: FreeEnergy, segment: Segment, s, state: State) -> Float[Array, "n e"]:
     """(v + grad mu, phi + mu) at particles that stand at s: both vanish on the flow, with the constant in phi right."""
-    c = segment.coefficients(jnp.asarray(s))
-    phi = over_particles(lambda z: segment.field.value(c, z.x), state)
+    c = segment.coefficients(s)
+    at = lambda z: (segment.field.rates(c, z.x, z.score)[0], segment.field.value(c, z.x))
+    v, phi = over_particles(at, state)
     level = phi + energy.per_particle(state.x, state.log_density)
-    return jnp.concatenate([residual(energy, segment, state, s), level[:, None]], 1)
+    return jnp.concatenate([v + energy.gradient(state.x, state.score), level[:, None]], 1)
+
+
+equations = over_parts(equations_at)
+
+
+@over_parts
+def residual(energy: FreeEnergy, segment: Segment, s, state: State) -> Float[Array, "n d"]:
+    """v + grad mu at particles that stand at s."""
+    return equations_at(energy, segment, s, state)[:, :-1]

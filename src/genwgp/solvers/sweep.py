@@ -136,7 +136,8 @@ def sweep(
     status, message = "failed", f"{settings.segments} segments were not enough"
     try:
         for _ in range(settings.segments):
-            run.advance()
+            with np.errstate(over="ignore", invalid="ignore"):  # of lost particles, which are looked for
+                run.advance()
             on_segment(run.figures[-1])
             if (ended := run.ended()) is not None:
                 status, message = ended
@@ -246,10 +247,10 @@ class _Run:
         a twentieth of the arclength a step. The second: the residual at the end over ||grad mu||. Both leave out the
         worst particles.
         """
-        places, states = [jnp.asarray(s) for s in (0.0, FIRST, PROBE, 1.0)], [self.test]
+        places, states = (0.0, FIRST, PROBE, 1.0), [self.test]
         for start, stop in pairwise(places):
-            states.append(advance(segment, states[-1], start, stop))
-        v = [velocity(segment, z, s) for z, s in zip(states, places, strict=True)]
+            states.append(advance(segment, start, stop, states[-1]))
+        v = [velocity(segment, s, z) for z, s in zip(states, places, strict=True)]
         r = [a + self.energy.gradient(z.x, z.score) for a, z in zip(v, states, strict=True)]
         speeds = np.array([rms(a) for a in v])
         floor = 0.05 * self.arclength / float(segment.duration)
@@ -260,14 +261,13 @@ class _Run:
         return (temporal if finite else np.inf), unresolved, states, speeds
 
     def _accept(self, segment: Segment, states: list[State], speeds: np.ndarray, probe: float) -> None:
-        zero, one = jnp.asarray(0.0), jnp.asarray(1.0)
-        self.pool = self.pool._replace(state=advance(segment, self.pool.state, zero, one))
+        self.pool = self.pool._replace(state=advance(segment, 0.0, 1.0, self.pool.state))
         self.test, h = states[-1], float(segment.duration)
-        r = residual(self.energy, segment, self.test, one)
+        r = residual(self.energy, segment, 1.0, self.test)
         gradient = self.energy.gradient(self.test.x, self.test.score)
         force = rms(gradient)
         self.force = trimmed_rms(gradient) + TINY
-        bad = np.asarray((residual(self.energy, segment, self.pool.state, one) ** 2).sum(1))
+        bad = np.asarray((residual(self.energy, segment, 1.0, self.pool.state) ** 2).sum(1))
         lost = LOST if self.features.rich else EXACTLY
         self.pool = self.pool.drop(~np.isfinite(bad) | (bad > (lost * self.force) ** 2))
         self.time += h

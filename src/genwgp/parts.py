@@ -1,0 +1,67 @@
+"""Functions of a batch of particles, evaluated in parts of one shape, on all cores at once."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, wraps
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+
+PART, LARGE_PART = 512, 16_384  # particles of one call, on a processor and on an accelerator: memory stays bounded
+
+
+def over_parts(function: Callable) -> Callable:
+    """`function(*shared, particles)`, compiled; particles: a pytree of arrays (n, ...), as is what it returns.
+
+    XLA runs the loop of one call over blocks of particles on hardly more than one core of a processor; parts in
+    threads use all of them: 1.7 to 2.2 times faster on two. The result does not depend on their number: parts have the
+    same size everywhere, and the last one is filled up, so that code compiled once serves batches of every size.
+    Floats among `shared` are traced, whole numbers are compiled in. Where jax traces an argument there is one part.
+    """
+    in_parts = each_part(function)
+    compiled = eqx.filter_jit(function)
+
+    @wraps(function)
+    def joined(*arguments: Any) -> Any:
+        if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arguments)):
+            return compiled(*arguments)
+        n = len(jax.tree.leaves(arguments[-1])[0])
+        return jax.tree.map(lambda *a: jnp.asarray(np.concatenate(a)[:n]), *in_parts(*arguments))
+
+    return joined
+
+
+def each_part(function: Callable) -> Callable:
+    """The same without the joining: a list, in numpy, of what it returns of each part. Of no particles there is one."""
+    compiled = eqx.filter_jit(function)
+
+    @wraps(function)
+    def in_parts(*arguments: Any) -> list[Any]:
+        *shared, particles = arguments
+        shared = [jnp.asarray(a, dtype=float) if isinstance(a, float) else a for a in shared]
+        particles = jax.tree.map(np.asarray, particles)
+        n = len(jax.tree.leaves(particles)[0])
+        if n == 0:
+            particles = jax.tree.map(lambda a: np.zeros((1, *a.shape[1:]), a.dtype), particles)
+        size = min(PART if jax.default_backend() == "cpu" else LARGE_PART, 1 << max(n - 1, 0).bit_length())
+        exact = jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue] (of this thread alone)
+
+        def part(start: int) -> Any:
+            index = np.minimum(np.arange(start, start + size), max(n - 1, 0))
+            with jax.enable_x64(exact):
+                return jax.tree.map(np.asarray, compiled(*shared, jax.tree.map(lambda a: a[index], particles)))
+
+        return list(_threads().map(part, range(0, max(n, 1), size)))
+
+    return in_parts
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ThreadPoolExecutor(cores, "genwgp")
