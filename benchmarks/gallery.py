@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from tables import machine, markdown
+from tables import earlier, labelled, machine, markdown
 
 import genwgp as gw
 from genwgp.references import OrnsteinUhlenbeck
@@ -26,6 +26,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("tilted-double-well", {}),
     ("banana", {}),
     ("gaussian-mixture", {}),
+    ("ring", {}),
     ("double-well-1d", {}),
     ("ornstein-uhlenbeck-mixture", {"dim": 5}),
 ]
@@ -85,10 +86,6 @@ def mode_error(path: Any, reference: Any, modes: list[Any]) -> str:
     return f"{max(plain):.3f} ({max(corrected):.3f})"
 
 
-def labelled(name: str, parameters: dict[str, Any]) -> str:
-    return name + "".join(f", {key} = {value}" for key, value in parameters.items())
-
-
 def row(name: str, parameters: dict[str, Any]) -> list[str]:
     problem = gw.problems.get(name, **parameters)
     began = time.perf_counter()
@@ -128,21 +125,13 @@ include compilation.
 def main() -> None:
     jax.config.update("jax_enable_x64", True)
     chosen = sys.argv[1:]
-    known = earlier() if chosen else {}
+    known = earlier(TABLE) if chosen else {}
     for name, parameters in CASES:
         if not chosen or name in chosen:
             found = row(name, parameters)
             print(" | ".join(found), flush=True)
             known[found[0]] = found
             write([known[label] for label in map(labelled, *zip(*CASES, strict=True)) if label in known])
-
-
-def earlier() -> dict[str, list[str]]:
-    """The rows of the table that is there, by their label: a run of some problems keeps the others."""
-    if not TABLE.exists():
-        return {}
-    cells = [line.strip("| ").split(" | ") for line in TABLE.read_text(encoding="utf-8").splitlines() if "|" in line]
-    return {row[0]: row for row in cells[2:]}
 
 
 def write(rows: list[list[str]]) -> None:

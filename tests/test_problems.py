@@ -27,7 +27,7 @@ def quadrature(name, **parameters) -> QuadratureReference:
 
 def test_names():
     expected = {"ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture", "tilted-double-well", "gaussian-mixture", "banana"}
-    assert set(NAMES) == expected | {"double-well-1d"}
+    assert set(NAMES) == expected | {"double-well-1d", "ring"}
 
 
 @pytest.mark.parametrize("name", NAMES)

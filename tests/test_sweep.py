@@ -131,6 +131,13 @@ def test_a_horizon_is_met_exactly():
     assert outcome.figures[-1].time == pytest.approx(0.37, rel=1e-12)
 
 
+def test_outliers_that_no_step_is_short_enough_for_do_not_end_the_sweep():
+    """A start with five standard deviations of a quartic's tail, where bumps resolve less than in the bulk."""
+    problem = gw.problems.get("double-well-1d")
+    found = sweep(problem, CausalSweep(), 0, horizon=0.02)
+    assert (found.status, found.figures[-1].time) == ("done", pytest.approx(0.02))
+
+
 def test_a_flow_without_equilibrium_is_unbounded():
     energy = gw.FreeEnergy(lambda x: -0.5 * jnp.sum(x**2), gw.Entropy(1.0))
     outcome = sweep(gw.Problem(energy, Gaussian([1.0, 0.0], 0.1)), SMALL, 0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from genwgp.errors import InputError
 from genwgp.problem import Problem
-from genwgp.problems import banana, double_wells, gaussian_mixture, ornstein_uhlenbeck
+from genwgp.problems import banana, double_wells, gaussian_mixture, ornstein_uhlenbeck, ring
 
 # name -> (builder, source); the summary is the first line of the builder's docstring, the parameters its own.
 _GALLERY: dict[str, tuple[Callable[..., Problem], str]] = {
@@ -16,6 +16,7 @@ _GALLERY: dict[str, tuple[Callable[..., Problem], str]] = {
     "double-well-1d": (double_wells.one_dimensional, double_wells.SOURCE),
     "gaussian-mixture": (gaussian_mixture.four_modes, gaussian_mixture.SOURCE),
     "banana": (banana.banana, banana.SOURCE),
+    "ring": (ring.ring, ring.SOURCE),
 }
 
 

@@ -63,26 +63,28 @@ def fit_segment(
     segment, now = _better_start(energy, features, segment, choice, root, explicit.penalty)
     force = float(jnp.linalg.norm(energy.gradient(choice.state.x, choice.state.score) * root[:, :-1]))
     floor = (SOLVED if features.rich else EXACT) * force
-    segment, e2 = _solved(energy, segment, now, choice, root, explicit.penalty, floor)
-    left = np.sqrt(0.5) * col.size_of_most(e2)
-    return Fit(segment, left <= max(FITTED * force, 1.5 * explicit.left))
+    enough = max(FITTED * force, 1.5 * explicit.left)
+    segment, left = _solved(energy, segment, now, choice, root, explicit.penalty, floor, enough)
+    return Fit(segment, left <= enough)
 
 
-def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, penalty, floor: float):
-    """Newton steps, again without outliers where there are any; the segment and the squared residuals (n,).
+def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, penalty, floor: float, enough: float):
+    """Newton steps, again without outliers where there are any; the segment, and the residual that it leaves.
 
     Far out on the ridge between two modes, where the start has no mass, a few particles would spoil the fit. Their
-    residuals are infinite: more than a few of them mean that the step was too long for the tail. A tail gone wrong
+    residuals count as infinite: more than a few of them mean that the step was too long for the tail. A tail gone wrong
     decides the ridges and the ends of Newton's method in the segments that follow, and spoils them where the mass is.
+    Where a fit with fewer of them left out had `enough`, it stands: no step would be short enough for the others.
     """
-    trims = TRIMS
+    found: list[tuple[Segment, float]] = []
     while True:
         segment, now, history = col.solve_segment(energy, segment, now, choice.state, root, penalty, floor=floor)
         e2 = np.nan_to_num((now.residuals**2).sum((1, 2)), nan=np.inf)
         outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
-        if history[-1] <= floor or not outlier.any() or not trims:
-            return segment, np.where(root[:, 0] > 0, e2, np.inf)
-        trims -= 1
+        left = np.sqrt(0.5) * col.size_of_most(np.where(root[:, 0] > 0, e2, np.inf))
+        found.append((segment, left))
+        if history[-1] <= floor or not outlier.any() or len(found) > TRIMS:
+            return next((fit for fit in reversed(found) if fit[1] <= enough), found[-1])
         root = jnp.where(outlier[:, None], 0.0, root)
         now = col.collocate(energy, segment, choice.state, root, penalty)
 

@@ -310,6 +310,10 @@ class _Run:
             raise Failure(
                 "unbounded", f"no equilibrium in sight: moved by {now.arclength:.3g}, F = {now.free_energy:.3g}"
             )
+        if not self.speeds[-1].any() and not np.isfinite(self.horizon):  # as slow as a flow may be, it is not at rest
+            if now.gap < ENOUGH:
+                return "stalled", f"F - F* stays at {now.gap:.1e} D: no velocity of these features lowers the residual"
+            raise Failure("failed", f"no velocity of these features lowers the residual at time {now.time:.4g}")
         gaps = [figures.gap for figures in self.figures]
         if now.gap < ENOUGH and len(gaps) > STALL and min(gaps[-STALL:]) > 0.8 * min(gaps[:-STALL]):
             return "stalled", f"F - F* stays at {now.gap:.1e} D: below that the features resolve no more"
