@@ -16,6 +16,7 @@ import numpy as np
 from tables import machine, markdown
 
 import genwgp as gw
+from genwgp.energies import PorousMedium
 from genwgp.references import (
     Barenblatt,
     FiniteVolume,
@@ -23,7 +24,6 @@ from genwgp.references import (
     LogarithmicAggregation,
     McKeanVlasov,
     OrnsteinUhlenbeck,
-    PorousMedium,
 )
 
 TABLE = Path(__file__).parent / "results" / "references.md"

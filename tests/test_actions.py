@@ -230,7 +230,7 @@ def test_profile_is_that_of_a_loop_over_the_layers(wrap):
     @jax.jit
     def follow(layer, state, theta):
         end = jax.vmap(lambda s: AbstractLayer.transport(layer, s, theta))(state)
-        return end, jax.vmap(lambda y: layer.velocity(y, theta))(end.x), energy.gradient(end.x, end.score)
+        return end, jax.vmap(lambda y: layer.velocity(y, theta))(end.x), energy.gradient(*end)
 
     free_energy = [float(energy.value(state.x, state.log_density))]
     for k in range(K):

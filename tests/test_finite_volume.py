@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import genwgp as gw
+from genwgp.energies import CustomInternal, PorousMedium
 from genwgp.errors import InputError, NotConvergedError
 from genwgp.references import (
     Barenblatt,
-    CustomInternal,
     FiniteVolume,
     LogarithmicAggregation,
     McKeanVlasov,
     OrnsteinUhlenbeck,
-    PorousMedium,
     QuadratureReference,
 )
 from genwgp.references.convolution import Convolution

@@ -48,7 +48,7 @@ def test_float32():
     with jax.enable_x64(False):
         problem = gw.Problem(energy(), gw.Gaussian([1.0, -1.0], 0.5))
         x = problem.initial.sample(jax.random.key(0), 3)
-        assert problem.energy.gradient(x, problem.initial.score(x)).dtype == jnp.float32
+        assert problem.energy.gradient(x, problem.initial.log_prob(x), problem.initial.score(x)).dtype == jnp.float32
 
 
 POTENTIALS = {

@@ -75,7 +75,9 @@ def test_free_energy_decays_at_the_rate_of_the_dissipation_to_its_end():
     rho = process.density(0.3)
     x = jnp.asarray(rho.quasi_sample(0, 2**14))
     assert float(energy.value(x, rho.log_prob(x))) == pytest.approx(float(process.free_energy(0.3)), rel=1e-3)
-    assert float(energy.dissipation(x, rho.score(x))) == pytest.approx(float(process.dissipation(0.3)), rel=5e-3)
+    assert float(energy.dissipation(x, rho.log_prob(x), rho.score(x))) == pytest.approx(
+        float(process.dissipation(0.3)), rel=5e-3
+    )
 
 
 def line_mixture(widths) -> gw.Mixture:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import genwgp as gw
+from genwgp.energies import GaussianInteraction, PorousMedium
 from genwgp.errors import InputError
 from genwgp.initial import Gaussian, Mixture
 from genwgp.layers import fields
@@ -15,6 +16,7 @@ from genwgp.solvers import sweep as sweeping
 from genwgp.solvers.assembly import assemble
 from genwgp.solvers.collocation import weighted_equations
 from genwgp.solvers.jacobian import jacobian
+from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.particles import Pool, farthest_points, initial_state
 from genwgp.solvers.segment import Segment, advance
 from genwgp.solvers.sweep import CausalSweep, sweep
@@ -50,6 +52,12 @@ TERMS = {
     "potential": modulated(0, 0),
     "modulated": modulated(2, 4),
     "mixture": fields.LogMixture(jnp.asarray(-1.3), normal(2), normal(2, 3), normal(2, 3, 3)),
+}
+
+
+MOVED = {
+    "entropy": gw.FreeEnergy(potential, gw.Entropy(0.7)),
+    "porous medium, interaction": gw.FreeEnergy(potential, PorousMedium(1.5, 3.0), GaussianInteraction(2.0, 0.8)),
 }
 
 
@@ -194,23 +202,27 @@ def test_farthest_points_are_dense_where_the_metric_is_steep():
     assert len(np.unique(np.round(chosen[:, 1], 2))) > 25
 
 
-def test_the_jacobian_is_the_derivative_through_the_whole_motion():
-    """Against autodiff of the integrator itself, on particles that cross several bumps within the segment."""
+@pytest.mark.parametrize("energy", MOVED.values(), ids=MOVED)
+def test_the_jacobian_is_the_derivative_through_the_whole_motion(energy):
+    """Against autodiff of the integrator itself, on particles that cross several bumps within the segment, in a mean
+    field of others that move too."""
     rng = np.random.default_rng(1)
     draw = lambda *shape: jnp.asarray(rng.normal(size=shape))
-    energy = gw.FreeEnergy(potential, gw.Entropy(0.7))
     field = fields.Field((TERMS["quadratic"], TERMS["modulated"], TERMS["bumps"]))
     c, change = 0.1 * draw(2, field.size), draw(2, field.size)
     state, weight = initial_state(Gaussian(np.zeros(3), np.eye(3)), draw(20, 3)), jnp.abs(draw(20, 4)) + 0.1
     segment = Segment(field, c[0], c[1], jnp.asarray(0.3), jnp.asarray(8))
 
+    mean_field = MeanField(energy, initial_state(Gaussian(np.zeros(3), np.eye(3)), draw(30, 3)))
+
     def residuals(c, segment):
-        return weighted_equations(energy, segment._replace(first=c[0], second=c[1]), (state, weight))
+        segment = segment._replace(first=c[0], second=c[1])
+        return weighted_equations(mean_field.at_radau(segment), segment, (state, weight))
 
     def error(substeps):
         trial = segment._replace(substeps=jnp.asarray(substeps))
         exact = jax.jvp(lambda c: residuals(c, trial), (c,), (change,))[1].reshape(20, -1)
-        found = jacobian(energy, trial, (state, weight)) @ change.ravel()
+        found = jacobian(mean_field, trial, state, weight) @ change.ravel()
         return np.linalg.norm(found - exact) / np.linalg.norm(exact)
 
     assert error(8) < 1e-3

@@ -9,8 +9,21 @@ if TYPE_CHECKING:
     from genwgp import references as references
     from genwgp.actions import FiniteHorizonAction as FiniteHorizonAction
     from genwgp.actions import GeometricAction as GeometricAction
+    from genwgp.energies import CustomInternal as CustomInternal
     from genwgp.energies import Entropy as Entropy
+    from genwgp.energies import FastDiffusion as FastDiffusion
     from genwgp.energies import FreeEnergy as FreeEnergy
+    from genwgp.energies import GaussianInteraction as GaussianInteraction
+    from genwgp.energies import Interaction as Interaction
+    from genwgp.energies import InteractionSum as InteractionSum
+    from genwgp.energies import InternalSum as InternalSum
+    from genwgp.energies import LogarithmicInteraction as LogarithmicInteraction
+    from genwgp.energies import MorseInteraction as MorseInteraction
+    from genwgp.energies import NewtonianInteraction as NewtonianInteraction
+    from genwgp.energies import PorousMedium as PorousMedium
+    from genwgp.energies import PowerInteraction as PowerInteraction
+    from genwgp.energies import QuadraticInteraction as QuadraticInteraction
+    from genwgp.energies import QuarticInteraction as QuarticInteraction
     from genwgp.errors import GenwgpError as GenwgpError
     from genwgp.errors import InputError as InputError
     from genwgp.errors import NotConvergedError as NotConvergedError
@@ -31,17 +44,30 @@ __version__ = "0.1.0"
 __all__ = [
     "Adam",
     "CausalSweep",
+    "CustomInternal",
     "Entropy",
     "Event",
+    "FastDiffusion",
     "FiniteHorizonAction",
     "FreeEnergy",
     "Gaussian",
+    "GaussianInteraction",
     "GenwgpError",
     "GeometricAction",
     "InputError",
+    "Interaction",
+    "InteractionSum",
+    "InternalSum",
+    "LogarithmicInteraction",
     "Mixture",
+    "MorseInteraction",
+    "NewtonianInteraction",
     "NotConvergedError",
+    "PorousMedium",
+    "PowerInteraction",
     "Problem",
+    "QuadraticInteraction",
+    "QuarticInteraction",
     "Result",
     "Solution",
     "WassersteinPath",
@@ -57,7 +83,23 @@ __all__ = [
 # shell, which the core never imports.
 _HOMES = {
     "actions": ("FiniteHorizonAction", "GeometricAction"),
-    "energies": ("Entropy", "FreeEnergy"),
+    "energies": (
+        "CustomInternal",
+        "Entropy",
+        "FastDiffusion",
+        "FreeEnergy",
+        "GaussianInteraction",
+        "Interaction",
+        "InteractionSum",
+        "InternalSum",
+        "LogarithmicInteraction",
+        "MorseInteraction",
+        "NewtonianInteraction",
+        "PorousMedium",
+        "PowerInteraction",
+        "QuadraticInteraction",
+        "QuarticInteraction",
+    ),
     "errors": ("GenwgpError", "InputError", "NotConvergedError"),
     "initial": ("Gaussian", "Mixture"),
     "io": ("load", "save"),

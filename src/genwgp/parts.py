@@ -12,7 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+BLOCK = 64  # particles at a time: what they need fits the processor's cache
 PART, LARGE_PART = 512, 16_384  # particles of one call, on a processor and on an accelerator: memory stays bounded
+
+
+def over_particles(function: Callable, particles: Any) -> Any:
+    """`function` of one particle at all of a batch; large ones in blocks that stay in the processor's cache."""
+    if jax.tree.leaves(particles)[0].shape[0] <= 4 * BLOCK:
+        return jax.vmap(function)(particles)
+    return jax.lax.map(function, particles, batch_size=BLOCK)
 
 
 def over_parts(function: Callable) -> Callable:
@@ -29,7 +37,7 @@ def over_parts(function: Callable) -> Callable:
     @wraps(function)
     def joined(*arguments: Any) -> Any:
         if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(arguments)):
-            return compiled(*arguments)
+            return compiled(*map(_traceable, arguments))
         n = len(jax.tree.leaves(arguments[-1])[0])
         return jax.tree.map(lambda *a: jnp.asarray(np.concatenate(a)[:n]), *in_parts(*arguments))
 
@@ -43,7 +51,7 @@ def each_part(function: Callable) -> Callable:
     @wraps(function)
     def in_parts(*arguments: Any) -> list[Any]:
         *shared, particles = arguments
-        shared = [jnp.asarray(a, dtype=float) if isinstance(a, float) else a for a in shared]
+        shared = [_traceable(a) for a in shared]
         particles = jax.tree.map(np.asarray, particles)
         n = len(jax.tree.leaves(particles)[0])
         if n == 0:
@@ -59,6 +67,10 @@ def each_part(function: Callable) -> Callable:
         return list(_threads().map(part, range(0, max(n, 1), size)))
 
     return in_parts
+
+
+def _traceable(argument: Any) -> Any:
+    return jnp.asarray(argument, dtype=float) if isinstance(argument, float) else argument
 
 
 @cache

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from genwgp import indices
 from genwgp.checks import reason
 from genwgp.energies.free_energy import POTENTIAL, FreeEnergy
+from genwgp.energies.interaction import INTERACTION, AbstractInteraction, Interaction
 from genwgp.errors import InputError
 from genwgp.initial.base import AbstractDensity
 from genwgp.initial.foreign import as_density
@@ -21,6 +22,7 @@ from genwgp.initial.mixture import Mixture
 from genwgp.references.base import ExactSolution
 
 PROBES = 64
+ODD = 1e-5  # difference of W(z) and W(-z), over the largest W, that is rounding in float32
 REFERENCE = ("log_normaliser", "equilibrium_free_energy", "density")
 
 
@@ -30,9 +32,10 @@ class Problem(eqx.Module):
     `energy`: a FreeEnergy. `initial`: a density of `genwgp.initial` or anything with `sample` and `log_prob`.
     `name`: for reports. `reference`: an object of `genwgp.references` with what is known exactly, or None.
 
-    Everything that can be wrong with them is found here, at 64 samples of the start: InputError if V cannot be traced
-    by jax, does not return one number, or if V, its gradient, log rho or the score is not finite there; and if V or
-    log rho depends on an entry outside of an array, which jax would replace by the nearest one without a word.
+    Everything that can be wrong with them is found here, at 64 samples of the start: InputError if V or W cannot be
+    traced by jax, does not return one number, or if V, W, their gradients, log rho or the score is not finite there; if
+    W is not even, or not differentiable at zero; if the internal energy has no flow in d dimensions; and if V, W or log
+    rho depends on an entry outside of an array, which jax would replace by the nearest one without a word.
     """
 
     energy: FreeEnergy
@@ -53,6 +56,10 @@ class Problem(eqx.Module):
         _check_initial(self.initial, points)
         if energy.potential is not None:
             _check_potential(energy.potential, points)
+        if energy.interaction is not None:
+            _check_interaction(energy.interaction, points)
+        if energy.internal is not None:
+            energy.internal.check_dimension(self.initial.dim)
 
     @property
     def dim(self) -> int:
@@ -79,8 +86,31 @@ def _check_initial(initial: AbstractDensity, points: Float[Array, "n d"]) -> Non
 
 def _check_potential(potential: Callable, points: Float[Array, "n d"]) -> None:
     """InputError unless V of one point is one number, finite with a finite gradient at the points."""
-    field = "energy.potential"
     allowed = POTENTIAL.replace("(d,)", f"({points.shape[1]},)")
+    _check_function("energy.potential", "V", potential, points, allowed, "samples of the start")
+
+
+def _check_interaction(interaction: AbstractInteraction, points: Float[Array, "n d"]) -> None:
+    """InputError unless W of one difference is one number, finite with a finite gradient, zero included, and even."""
+    function = interaction.W if isinstance(interaction, Interaction) else interaction
+    field, allowed = "energy.interaction", INTERACTION.replace("(d,)", f"({points.shape[1]},)")
+    z = points[::2] - points[1::2]
+    _check_function(field, "W", function, z, allowed, "differences of samples of the start")
+    zero = jnp.zeros_like(z[:1])
+    regularised = "finite with a finite gradient at z = 0: regularise it, as with sqrt(z @ z + 1e-4) for |z|"
+    at_zero = jax.jit(jax.value_and_grad(_as_float(function)))(zero[0])
+    if not all(np.all(np.isfinite(part)) for part in at_zero):
+        raise InputError(field, f"W = {float(at_zero[0]):.3g}, grad W = {np.asarray(at_zero[1])} at z = 0", regularised)
+    there, back = (np.asarray(jax.jit(jax.vmap(_as_float(function)))(a), dtype=np.float64) for a in (z, -z))
+    worst = int(np.argmax(np.abs(there - back)))
+    if np.abs(there - back)[worst] > ODD * np.abs(there).max():
+        where = ", ".join(f"{coordinate:.3g}" for coordinate in np.asarray(z[worst]))
+        given = f"W(z) = {there[worst]:.6g} and W(-z) = {back[worst]:.6g} at z = ({where})"
+        raise InputError(field, given, "an even function: forces between two particles are opposite")
+
+
+def _check_function(field: str, name: str, potential: Callable, points, allowed: str, where: str) -> None:
+    """InputError unless a function of one point is one number, finite with a finite gradient at the points."""
     try:
         traced, value = indices.trace(potential, points[0])
     except Exception as error:  # whatever the user's function raises; `from None` keeps jax's traceback out
@@ -95,9 +125,9 @@ def _check_potential(potential: Callable, points: Float[Array, "n d"]) -> None:
     except Exception as error:
         raise InputError(field, reason(error), f"{allowed}, differentiable by jax") from None
     if not np.all(np.isfinite(values)):
-        raise InputError(field, _first(points, values, "V"), "finite values at samples of the start")
+        raise InputError(field, _first(points, values, name), f"finite values at {where}")
     if not np.all(np.isfinite(gradients)):
-        raise InputError(field, _first(points, gradients, "grad V"), "a finite gradient at samples of the start")
+        raise InputError(field, _first(points, gradients, f"grad {name}"), f"a finite gradient at {where}")
     if (index := indices.outside(potential, traced, points)) is not None:
         raise InputError(field, index, f"{allowed}; {indices.ALLOWED}")
 

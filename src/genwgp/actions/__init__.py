@@ -1,5 +1,6 @@
 """Actions of paths of densities, the statistics they are computed from, and what is minimised with them."""
 
+from genwgp.actions.clouds import clouds_along as clouds_along
 from genwgp.actions.finite_horizon import FiniteHorizonAction as FiniteHorizonAction
 from genwgp.actions.geometric import GeometricAction as GeometricAction
 from genwgp.actions.profile import Nodes as Nodes

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from genwgp.energies import FreeEnergy
+from genwgp.energies.interaction import Cloud
 from genwgp.errors import InputError
 from genwgp.layers.base import AbstractLayer, State
-
-BLOCK = 64  # particles at a time: what they need fits the processor's cache
+from genwgp.parts import over_particles
 
 
 class Profile(eqx.Module):
@@ -88,7 +88,7 @@ def profile_of(
     `points`: quadrature points of a layer (`AbstractLayer.quadrature`). `durations`: physical time of each layer, where
     the path has a clock. One scan over the layers, so the cost is O(K); may be jitted and differentiated in the layers.
     """
-    return _walk(layers, energy, state, points, durations)[0]
+    return _walk(layers, energy, state, points, durations, None)[0]
 
 
 def profile_and_nodes(
@@ -97,49 +97,48 @@ def profile_and_nodes(
     state: State,
     points: int = 3,
     durations: Float[Array, " K"] | None = None,
+    clouds: Cloud = None,
 ) -> tuple[Profile, Nodes]:
-    """`profile_of`, and the same means at the nodes."""
-    profile, end, (theta, first, last) = _walk(layers, energy, state, points, durations, nodes=True)
+    """`profile_of`, and the same means at the nodes.
+
+    `clouds`: what the interaction sees on the way (`clouds.clouds_along`); None: the particles themselves.
+    """
+    profile, end, (theta, first, last) = _walk(layers, energy, state, points, durations, clouds, nodes=True)
     speed2, force2, power = (jnp.concatenate([enter[:1], leave]) for enter, leave in zip(first, last, strict=True))
     return profile, Nodes(theta, speed2, force2, power, first[0], end)
 
 
-def _walk(layers, energy: FreeEnergy, state: State, points: int, durations, nodes: bool = False):
-    def through(state: State, layer: AbstractLayer):
+def _walk(layers, energy: FreeEnergy, state: State, points: int, durations, clouds: Cloud, nodes: bool = False):
+    def through(state: State, layer: AbstractLayer, clouds: Cloud):
         theta, weights = (a.astype(state.x.dtype) for a in layer.quadrature(points))
+        seen = lambda i: energy if clouds is None else energy.seeing(jax.tree.map(lambda a: a[i], clouds))
 
-        def look(carry, theta):
-            here, before = carry
+        def look(carry, place):
+            (here, before), (theta, cloud) = carry, place
             visit = lambda pair: layer.visit(pair[0], pair[1], before, theta)
             inside, v = over_particles(visit, (state, here))
-            force = energy.gradient(inside.x, inside.score)
+            force = energy.seeing(cloud).gradient(*inside)
             return (inside, theta), tuple(_mean_product(a, b) for a, b in ((v, v), (force, force), (v, force)))
 
         zero, one = jnp.zeros_like(theta[0]), jnp.ones_like(theta[0])
-        (here, before), inside = jax.lax.scan(look, (state, zero), theta)
+        between = jax.tree.map(lambda a: a[1:-1], clouds)
+        (here, before), inside = jax.lax.scan(look, (state, zero), (theta, between))
         if nodes:
-            _, first = look((state, zero), zero)
-            (after, _), last = look((here, before), one)
+            _, first = look((state, zero), (zero, seen(0).cloud))
+            (after, _), last = look((here, before), (one, seen(-1).cloud))
             extra = (theta, first, last)
         else:
             after, extra = over_particles(lambda pair: layer.visit(pair[0], pair[1], before, one)[0], (state, here)), ()
-        return after, (weights, *inside, energy.value(after.x, after.log_density), extra)
+        return after, (weights, *inside, seen(-1).value(after.x, after.log_density), extra)
 
-    before = energy.value(state.x, state.log_density)
+    at = lambda i: energy if clouds is None else energy.seeing(jax.tree.map(lambda a: a[i, i], clouds))
+    before = at(0).value(state.x, state.log_density)
     arrays, static = eqx.partition(layers, eqx.is_array)
     # Recomputed in the reverse pass: what it would otherwise store leaves the processor's cache (3 times slower).
-    step = jax.checkpoint(lambda state, layer: through(state, eqx.combine(layer, static)))
-    end, (weights, speed2, force2, power, after, extra) = jax.lax.scan(step, state, arrays)
+    step = jax.checkpoint(lambda state, part: through(state, eqx.combine(part[0], static), part[1]))
+    end, (weights, speed2, force2, power, after, extra) = jax.lax.scan(step, state, (arrays, clouds))
     free_energy = jnp.concatenate([before[None], after])
-    force_at_end = energy.dissipation(end.x, end.score)
-    return Profile(weights, speed2, force2, power, free_energy, force_at_end, durations), end, extra
-
-
-def over_particles(function, particles):
-    """`function` of one particle at all of a batch; large ones in blocks that stay in the processor's cache."""
-    if jax.tree.leaves(particles)[0].shape[0] <= 4 * BLOCK:
-        return jax.vmap(function)(particles)
-    return jax.lax.map(function, particles, batch_size=BLOCK)
+    return Profile(weights, speed2, force2, power, free_energy, at(-1).dissipation(*end), durations), end, extra
 
 
 def _mean_product(a: Float[Array, "n d"], b: Float[Array, "n d"]) -> Float[Array, ""]:

@@ -40,8 +40,9 @@ class Comparison(NamedTuple):
     their difference, without sign, over the drop of F of the path. reference_times: when the reference has the F of the
     path (infinite where that is below its equilibrium). l1, kl: int |p - q| and KL(path || reference) on a grid around
     4000 samples of both; mass: what the density of the path has there, a little below 1 if it is normalised.
-    gap: KL of the end to exp(-V/D)/Z in nats; effective_sample_size, log_normaliser of the path's importance weights;
-    reference_log_normaliser. missing: the figures that there are not, each with the reason.
+    gap: KL of the end to exp(-V/D)/Z in nats (V + W * rho of the end with an interaction); effective_sample_size,
+    log_normaliser of the path's importance weights; reference_log_normaliser. missing: the figures that there are not,
+    each with the reason.
     """
 
     samples: int
@@ -136,7 +137,8 @@ def _figures(
     draws, grid_draws = jax.random.split(key)
     on_grid, no_grid = _on_grid(rho, other, grid_draws)
     clock, no_clock = _energy_and_time(reference, float(path.energy.value(x, log_density)), rho.time)
-    row = {"arclength": rho.arclength, "times": rho.time, "gap": gap_of(log_weights(path.energy, x, log_density))}
+    log_weight = log_weights(path.energy.among(x), x, log_density)
+    row = {"arclength": rho.arclength, "times": rho.time, "gap": gap_of(log_weight)}
     return row | _on_samples(rho, other, n, draws) | on_grid | clock, no_grid | no_clock
 
 

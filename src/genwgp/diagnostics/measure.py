@@ -6,20 +6,29 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from scipy.interpolate import PchipInterpolator
 
-from genwgp.actions import FiniteHorizonAction, GeometricAction, Profile, profile_and_nodes, speed_spread
+from genwgp.actions import (
+    FiniteHorizonAction,
+    GeometricAction,
+    Profile,
+    clouds_along,
+    profile_and_nodes,
+    speed_spread,
+)
 from genwgp.actions.profile import Nodes
 from genwgp.clock import Clock, times_of
 from genwgp.energies import FreeEnergy
+from genwgp.energies.interaction import Cloud
 from genwgp.layers.base import AbstractLayer, State
 from genwgp.layers.velocity import VelocityLayer
-from genwgp.parts import each_part
+from genwgp.parts import each_part, over_parts
 from genwgp.path import Curves, WassersteinPath
 from genwgp.problem import Problem
 
 PARTICLES = 8192  # a power of two: parts of them have equal size
+CLOUD = 4096  # that stand for the density in an interaction
 ARRIVED = 0.1  # nats from the equilibrium within which the last node stands for it, at infinite time
 SPENT = 0.99  # of the drop of F: up to there directions are judged (beyond, the force is small and mostly noise)
 
@@ -31,7 +40,9 @@ class Measurement(NamedTuple):
     speed_spread: largest relative difference between the lengths of adjacent layers. direction_residual: the largest
     one at the nodes before 99 % of the drop of F. dissipation_error: largest |change of F + int I dt| over the larger
     of the change and a hundredth of the drop, over the layers. rise: largest rise of F in a layer over the drop.
-    gap: KL divergence of the last node to the equilibrium in nats; effective_sample_size: share of 1.
+    gap: KL divergence of the last node to the equilibrium in nats (with an interaction: of its own mean field, which is
+    zero where the density is stationary). left: drop of F that is left over that of the path, by the decay of
+    ||grad mu||. effective_sample_size: share of 1.
     """
 
     path: WassersteinPath
@@ -43,17 +54,52 @@ def measure(problem: Problem, layers: AbstractLayer, action: Any, seed: int, poi
     x = jnp.asarray(problem.initial.quasi_sample(seed, PARTICLES), dtype=float)
     state = State(x, problem.initial.log_prob(x), problem.initial.score(x))
     durations = _durations(layers, action)
-    profile, nodes = _whole(_walk(layers, problem.energy, durations, points, state))
-    log_weight = log_weights(problem.energy, nodes.end.x, nodes.end.log_density)
-    at_equilibrium = gap_of(log_weight) < ARRIVED
+    clouds = _clouds(problem, layers, seed, points)
+    profile, nodes = _whole(_walk(layers, problem.energy, durations, clouds, points, state))
+    log_weight = log_weights(_at_end(problem.energy, clouds), nodes.end.x, nodes.end.log_density)
+    left = _left(profile, nodes)
+    at_equilibrium = gap_of(log_weight) < ARRIVED or (not len(log_weight) and left < ARRIVED)
     clock = _clock(profile, nodes, endless=isinstance(action, GeometricAction) and at_equilibrium)
     path = WassersteinPath(layers, problem.initial, problem.energy, clock, _curves(profile, nodes, clock, log_weight))
-    return Measurement(path, _figures(path, profile, action, log_weight))
+    return Measurement(path, _figures(path, profile, action, log_weight) | {"left": left})
 
 
 @each_part
-def _walk(layers, energy, durations, points: int, state: State) -> tuple[Profile, Nodes]:
-    return profile_and_nodes(layers, energy, state, points, durations)
+def _walk(layers, energy, durations, clouds, points: int, state: State) -> tuple[Profile, Nodes]:
+    return profile_and_nodes(layers, energy, state, points, durations, clouds)
+
+
+def _clouds(problem: Problem, layers: AbstractLayer, seed: int, points: int) -> Cloud:
+    """What an interaction sees along the path, of particles other than those that are measured."""
+    if problem.energy.interaction is None:
+        return None
+    x = jnp.asarray(problem.initial.quasi_sample(seed + 1, CLOUD), dtype=float)
+    return clouds_along(layers, problem.energy, x, points)
+
+
+def _at_end(energy: FreeEnergy, clouds: Cloud) -> FreeEnergy:
+    """The energy in the mean field at the last node."""
+    return energy.seeing(jax.tree.map(lambda a: a[-1, -1], clouds))
+
+
+def _left(profile: Profile, nodes: Nodes) -> float:
+    """Drop of F that is left at the last node over that of the path: I / (2 lam), lam the decay rate of ||grad mu||.
+
+    The rate is that between the last two nodes, over the time that the layer takes. Exact for a decay by one mode;
+    infinite where nothing decays.
+    """
+    F, force2 = _on_host(profile.free_energy), _on_host(nodes.force2)
+    taken = profile.durations[-1] if profile.durations is not None else _taken(profile, nodes)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = 0.5 * np.log(force2[-2] / force2[-1]) / float(taken)
+        left = force2[-1] / (2 * rate) / abs(F[0] - F[-1])
+    return float(left) if rate > 0 else float("inf")
+
+
+def _taken(profile: Profile, nodes: Nodes) -> float:
+    """Physical time of the last layer, from its length and the force at its ends."""
+    force = np.sqrt(_on_host(nodes.force2)[-2:])
+    return float(times_of(np.array([0.0, float(profile.layer_lengths[-1])]), force)[-1])
 
 
 def _whole(parts: list[tuple[Profile, Nodes]]) -> tuple[Profile, Nodes]:
@@ -124,11 +170,19 @@ def _curves(profile: Profile, nodes: Nodes, clock: Clock, log_weight: np.ndarray
 
 
 def log_weights(energy: FreeEnergy, x: Any, log_density: Any) -> np.ndarray:
-    """-(V + D log rho) / D at particles (n, d); empty where there is no equilibrium of that form."""
-    if energy.diffusion == 0 or energy.potential is None:
+    """-(V + W * rho + D log rho) / D at particles (n, d); empty where there is no equilibrium of that form.
+
+    `energy`: with its mean field (`FreeEnergy.among`) where there is an interaction.
+    """
+    if energy.diffusion == 0 or (energy.potential is None and energy.interaction is None):
         return np.zeros(0)
-    value = energy.per_particle(jnp.asarray(x, dtype=float), jnp.asarray(log_density, dtype=float))
+    value = _chemical_potential(energy, (jnp.asarray(x, dtype=float), jnp.asarray(log_density, dtype=float)))
     return -np.asarray(value, dtype=np.float64) / energy.diffusion
+
+
+@over_parts
+def _chemical_potential(energy: FreeEnergy, particles) -> Float[Array, " n"]:
+    return energy.chemical_potential(*particles)
 
 
 def gap_of(log_weight: np.ndarray) -> float:

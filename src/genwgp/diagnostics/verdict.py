@@ -3,6 +3,7 @@
 from typing import Any
 
 GAP = 5e-3  # nats between the last node and the equilibrium
+LEFT = 5e-3  # of the drop of F, where there is no entropy to measure a divergence by
 SPREAD = 0.05  # between the lengths of adjacent layers
 DIRECTION = 0.3  # direction residual until 99 % of the drop of F is spent
 NOTHING = 1e-9  # a drop of F, and a gap in nats, that are rounding
@@ -14,11 +15,21 @@ def verdict(figures: dict[str, Any], terminal: bool, equal_lengths: bool = True)
 
     `terminal`: it should end in equilibrium. `equal_lengths`: its nodes should be equidistant in Wasserstein length.
     """
-    gap, direction = figures["gap"], figures["direction_residual"]
+    gap, direction, left = figures["gap"], figures["direction_residual"], figures["left"]
+    entropic = gap == gap  # not NaN: there is an equilibrium that the last node has a divergence to
     if terminal and abs(figures["energy_drop"]) < NOTHING and gap < NOTHING:
         return None  # the start is the equilibrium: there is nothing to go down, and no direction to judge
     checks = [
-        (terminal and not gap < GAP, f"F is {gap:.2g} D above the equilibrium (converged: {GAP} D)", "more particles"),
+        (
+            terminal and entropic and not gap < GAP,
+            f"F is {gap:.2g} D above the equilibrium (converged: {GAP} D)",
+            "more particles",
+        ),
+        (
+            terminal and not entropic and not left < LEFT,
+            f"{100 * left:.2g} % of the drop of F is left, by its decay (converged: {LEFT:.1%})",
+            "more particles",
+        ),
         (
             not direction < DIRECTION,
             f"direction residual {direction:.2g} before 99 % of the drop of F (converged: {DIRECTION})",

@@ -1,6 +1,7 @@
 """The free energy of a density, its chemical potential and its dissipation, as means over particles."""
 
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -8,59 +9,139 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from genwgp.checks import function
-from genwgp.energies.internal import Entropy
+from genwgp.energies.interaction import INTERACTION, AbstractInteraction, Cloud, Interaction
+from genwgp.energies.internal import AbstractInternal, Entropy
 from genwgp.errors import InputError
+from genwgp.parts import over_particles
 
 POTENTIAL = "a function of one point, shape (d,), that returns one number, written with jax.numpy"
+INTERNAL = "genwgp.Entropy(D), another internal energy of genwgp.energies, or None"
+
+Points = Float[Array, "n d"]
+Numbers = Float[Array, " n"]
 
 
 class FreeEnergy(eqx.Module):
-    """F[rho] = int V rho + D int rho log rho, with chemical potential mu = V + D log rho (up to a constant).
+    """F[rho] = int V rho + 1/2 iint W(x - y) rho(x) rho(y) + D int U(rho).
 
     `potential`: V, one point (d,) -> scalar, written with jax.numpy, four times differentiable; None: no potential.
-    `internal`: Entropy(D), or None for no diffusion. At least one of them must be given.
+    `interaction`: W, one difference (d,) -> scalar, even, twice differentiable, or one of genwgp.energies; None.
+    `internal`: Entropy(D), PorousMedium(m, D), ...; None for no diffusion. At least one of them must be given.
 
-    The methods take particles x (n, d) of rho with what they carry: log rho(x) (n,) and the score grad log rho(x)
-    (n, d). Energies are in the units of V. With d rho/dt = div(rho grad mu) this is the Fokker-Planck equation in the
-    convention of Jordan, Kinderlehrer and Otto, SIAM J. Math. Anal. 29 (1998).
-    InputError if both are None, V is not callable, or `internal` is not an internal energy.
+    The chemical potential is mu = V + W * rho + D U'(rho), known up to a constant; the flow moves a particle with
+    -grad mu. The methods take particles x (n, d) of rho with what they carry: log rho(x) (n,) and the score
+    grad log rho(x) (n, d). Energies are in the units of V. With d rho/dt = div(rho grad mu) and an entropy this is the
+    Fokker-Planck equation in the convention of Jordan, Kinderlehrer and Otto, SIAM J. Math. Anal. 29 (1998).
+
+    rho in W * rho: by default the particles themselves, each without itself: no bias. `among(y)` is the same energy
+    with the mean field of other particles y, as a function of one point; then x may be any points.
+    InputError if all are None, V or W are not callable, or `internal` is not an internal energy.
     """
 
     potential: Callable | None
-    internal: Entropy | None
+    interaction: AbstractInteraction | None
+    internal: AbstractInternal | None
+    cloud: Cloud
 
-    def __init__(self, potential: Callable | None = None, internal: Entropy | None = None):
-        if potential is None and internal is None:
-            raise InputError("FreeEnergy", "neither potential nor internal", "at least one of them")
-        if internal is not None and not isinstance(internal, Entropy):
-            raise InputError("FreeEnergy.internal", internal, "genwgp.Entropy(D) or None")
+    def __init__(
+        self,
+        potential: Callable | None = None,
+        internal: AbstractInternal | None = None,
+        interaction: AbstractInteraction | Callable | None = None,
+    ):
+        if potential is None and interaction is None and internal is None:
+            raise InputError("FreeEnergy", "no potential, interaction or internal energy", "at least one of them")
+        if internal is not None and not isinstance(internal, AbstractInternal):
+            raise InputError("FreeEnergy.internal", internal, INTERNAL)
         self.potential = None if potential is None else function("FreeEnergy.potential", potential, POTENTIAL)
-        self.internal = internal
+        if interaction is not None and not isinstance(interaction, AbstractInteraction):
+            interaction = Interaction(function("FreeEnergy.interaction", interaction, INTERACTION))
+        self.interaction, self.internal, self.cloud = interaction, internal, None
 
     @property
     def diffusion(self) -> float:
-        """D of the entropy, 0.0 without one."""
-        return 0.0 if self.internal is None else self.internal.D
+        """D of an entropy, 0.0 where the internal energy is another or there is none."""
+        return self.internal.D if isinstance(self.internal, Entropy) else 0.0
 
-    def value(self, x: Float[Array, "n d"], log_density: Float[Array, " n"]) -> Float[Array, ""]:
-        """The particle estimate of F: the mean of V(x) + D log rho(x)."""
+    def among(self, y: Points) -> "FreeEnergy":
+        """The same energy with the mean field of particles y (m, d) as W * rho."""
+        return self if self.interaction is None else self.seeing(self.interaction.see(y))
+
+    def seeing(self, cloud: Cloud) -> "FreeEnergy":
+        """The same with what `AbstractInteraction.see` made of particles."""
+        seeing: Any = object.__new__(FreeEnergy)
+        parts = {"potential": self.potential, "interaction": self.interaction, "internal": self.internal}
+        for name, part in (parts | {"cloud": cloud}).items():
+            object.__setattr__(seeing, name, part)
+        return seeing
+
+    def value(self, x: Points, log_density: Numbers) -> Float[Array, ""]:
+        """The particle estimate of F: the mean of V(x) + (W * rho)(x) / 2 + D U(rho) / rho."""
         return jnp.mean(self.per_particle(x, log_density))
 
-    def per_particle(self, x: Float[Array, "n d"], log_density: Float[Array, " n"]) -> Float[Array, " n"]:
-        """V(x) + D log rho(x) of each particle: the summand of F, and mu up to a constant."""
-        result = self.diffusion * log_density
-        return result if self.potential is None else jax.vmap(self._potential)(x) + result
+    def per_particle(self, x: Points, log_density: Numbers) -> Numbers:
+        """V(x) + (W * rho)(x) / 2 + D U(rho) / rho of each particle: the summand of F."""
+        inner = jnp.zeros_like(log_density) if self.internal is None else self.internal.per_particle(log_density)
+        return self._outer(x, 0.5) + inner
 
-    def gradient(self, x: Float[Array, "n d"], score: Float[Array, "n d"]) -> Float[Array, "n d"]:
-        """grad mu = grad V(x) + D grad log rho(x) at each particle; the flow moves it with minus this."""
-        result = self.diffusion * score
-        return result if self.potential is None else jax.vmap(jax.grad(self._potential))(x) + result
+    def chemical_potential(self, x: Points, log_density: Numbers) -> Numbers:
+        """mu = V(x) + (W * rho)(x) + D U'(rho) at each particle, up to a constant."""
+        inner = jnp.zeros_like(log_density) if self.internal is None else self.internal.chemical_potential(log_density)
+        return self._outer(x, 1.0) + inner
 
-    def dissipation(self, x: Float[Array, "n d"], score: Float[Array, "n d"]) -> Float[Array, ""]:
+    def gradient(self, x: Points, log_density: Numbers, score: Points) -> Points:
+        """grad mu at each particle; the flow moves it with minus this."""
+        result = self.drift(x)
+        if self.internal is None:
+            return result
+        return result + self.internal.slope(log_density)[:, None] * score
+
+    def dissipation(self, x: Points, log_density: Numbers, score: Points) -> Float[Array, ""]:
         """I = int |grad mu|^2 rho = -dF/dt along the flow: the mean of |grad mu|^2."""
-        return jnp.mean(jnp.sum(self.gradient(x, score) ** 2, axis=-1))
+        return jnp.mean(jnp.sum(self.gradient(x, log_density, score) ** 2, axis=-1))
+
+    def drift(self, x: Points) -> Points:
+        """grad V + grad W * rho: what moves particles but for the internal energy."""
+        if self.potential is None and self.interaction is None:
+            return jnp.zeros_like(x)
+        if self.interaction is None:
+            return jax.vmap(jax.grad(self._potential))(x)
+        among, share = self._mean_field(x)
+        force = over_particles(jax.checkpoint(jax.grad(lambda x: among._mean(x))), x) * share
+        return force if self.potential is None else force + jax.vmap(jax.grad(self._potential))(x)
+
+    def landscape(self, x: Float[Array, " d"]) -> Float[Array, ""]:
+        """V + W * rho at one point, W * rho of other particles (`among`)."""
+        total = jnp.zeros_like(x, shape=())
+        if self.potential is not None:
+            total = total + self._potential(x)
+        return total if self.interaction is None else total + self._mean(x)
+
+    def _outer(self, x: Points, weight: float) -> Numbers:
+        """V + weight W * rho at particles."""
+        result = jnp.zeros_like(x, shape=x.shape[:1])
+        if self.potential is not None:
+            result = result + jax.vmap(self._potential)(x)
+        if self.interaction is None:
+            return result
+        among, share = self._mean_field(x)
+        field = over_particles(jax.checkpoint(lambda x: among._mean(x)), x) * share
+        if self.cloud is None:
+            field = field - (share - 1) * self.interaction(jnp.zeros_like(x[0]))
+        return result + weight * field
+
+    def _mean_field(self, x: Points) -> tuple["FreeEnergy", float]:
+        """The energy among particles, and n / (n - 1) where these are x: each is in its own mean, without a force."""
+        if self.cloud is not None:
+            return self, 1.0
+        return self.among(x), len(x) / max(len(x) - 1, 1)
 
     def _potential(self, x: Float[Array, " d"]) -> Float[Array, ""]:
         assert self.potential is not None
         # A potential may be a constant or return whole numbers; strict promotion asks for one dtype.
         return jnp.asarray(self.potential(x), dtype=x.dtype)
+
+    def _mean(self, x: Float[Array, " d"]) -> Float[Array, ""]:
+        """(W * rho)(x) of the cloud."""
+        assert self.interaction is not None
+        return self.interaction.potential(self.cloud, x)

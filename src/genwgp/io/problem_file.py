@@ -8,7 +8,7 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from genwgp import problems
-from genwgp.energies import Entropy, FreeEnergy
+from genwgp.energies import AbstractInternal, Entropy, FreeEnergy
 from genwgp.errors import InputError
 from genwgp.initial import Gaussian, Mixture
 from genwgp.io.expression import Expression
@@ -152,9 +152,11 @@ def _from_gallery(parsed: ProblemText, gallery: str) -> Problem:
     return _problem(base.energy.potential, internal, initial, name)
 
 
-def _problem(potential: Any, internal: Entropy | None, initial: Gaussian | Mixture | Any, name: str) -> Problem:
+def _problem(
+    potential: Any, internal: AbstractInternal | None, initial: Gaussian | Mixture | Any, name: str
+) -> Problem:
     reference = None
-    if potential is not None and internal is not None and initial.dim <= QUADRATURE:
+    if potential is not None and isinstance(internal, Entropy) and initial.dim <= QUADRATURE:
         reference = QuadratureReference(potential, internal.D, initial.dim)  # computed only when it is asked
     try:
         return Problem(FreeEnergy(potential, internal), initial, name, reference)

@@ -5,10 +5,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from genwgp.actions.profile import over_particles
 from genwgp.initial import AbstractDensity
 from genwgp.layers.base import AbstractLayer, State
-from genwgp.parts import over_parts
+from genwgp.parts import over_particles, over_parts
 
 
 def _fold(layers: AbstractLayer, position, y, step, backwards: bool = False):

@@ -21,6 +21,9 @@ from genwgp.problem import Problem
 Numbers = Float[np.ndarray, "..."]
 
 
+CLOUD, CLOUD_SEED = 4096, 9001  # particles that stand for the density in an interaction
+
+
 class Curves(eqx.Module):
     """What was measured along a path over held-out particles: (nodes,) = (K + 1,), (K,) for layers, or a number.
 
@@ -125,11 +128,21 @@ class WassersteinPath(eqx.Module):
             position=jnp.asarray(float(K), dtype=float),
             time=when,
             arclength=length,
-            energy=self.energy,
+            energy=self.energy_at(node=K),
             log_normaliser=log_z,
             log_normaliser_error=error,
             effective_sample_size=share,
         )
+
+    def energy_at(
+        self, *, time: float | None = None, arclength: float | None = None, node: int | None = None
+    ) -> FreeEnergy:
+        """The free energy in the mean field of the path there, from 4096 particles of the start; the energy itself
+        where there is no interaction."""
+        if self.energy.interaction is None:
+            return self.energy
+        x0 = self.initial.quasi_sample(CLOUD_SEED, CLOUD)
+        return self.energy.among(self.transport(x0, time=time, arclength=arclength, node=node))
 
     def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """All arrays by name and the rest as plain values, for files; the start and the energy are the problem's."""

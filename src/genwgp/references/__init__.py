@@ -7,9 +7,6 @@ from genwgp.references.base import ExactSolution as ExactSolution
 from genwgp.references.choose import reference_for as reference_for
 from genwgp.references.finite_volume import FiniteVolume as FiniteVolume
 from genwgp.references.grid_density import GridDensity as GridDensity
-from genwgp.references.internal import CustomInternal as CustomInternal
-from genwgp.references.internal import InternalEnergy as InternalEnergy
-from genwgp.references.internal import PorousMedium as PorousMedium
 from genwgp.references.langevin import Langevin as Langevin
 from genwgp.references.langevin import ParticleDensity as ParticleDensity
 from genwgp.references.mckean_vlasov import McKeanVlasov as McKeanVlasov
@@ -21,17 +18,14 @@ from genwgp.references.quadrature import QuadratureReference as QuadratureRefere
 __all__ = [
     "Ball",
     "Barenblatt",
-    "CustomInternal",
     "ExactSolution",
     "FiniteVolume",
     "GridDensity",
-    "InternalEnergy",
     "Langevin",
     "LogarithmicAggregation",
     "McKeanVlasov",
     "OrnsteinUhlenbeck",
     "ParticleDensity",
-    "PorousMedium",
     "ProductDensity",
     "ProductPath",
     "QuadratureReference",

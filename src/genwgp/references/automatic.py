@@ -6,12 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genwgp.energies.internal import Entropy
+from genwgp.energies.internal import AbstractInternal, Entropy
 from genwgp.errors import InputError
 from genwgp.initial.base import AbstractDensity
 from genwgp.references.box import SIZE, find_box, tensor_grid
 from genwgp.references.evaluate import on_points
-from genwgp.references.internal import InternalEnergy
 
 NEGLIGIBLE = {1: 36.0, 2: 20.0}  # exp(-20) = 2e-9: what lies deeper does not matter beside the errors of a mesh
 START_SAMPLES = 4096
@@ -28,7 +27,7 @@ Values = Callable[[np.ndarray], np.ndarray]
 
 
 def automatic_box(
-    initial: AbstractDensity, V: Values | None, internal: Entropy | InternalEnergy | None, interacting: bool
+    initial: AbstractDensity, V: Values | None, internal: AbstractInternal | None, interacting: bool
 ) -> np.ndarray:
     """The box (d, 2) that holds the start and whatever the flow makes of it, but for what is NEGLIGIBLE.
 
@@ -65,7 +64,7 @@ def automatic_cells(initial: AbstractDensity, entropy: bool, box: np.ndarray) ->
     return tuple(int(n) for n in np.clip(np.ceil(wanted), CELLS[dim], MOST_CELLS[dim]))
 
 
-def _level(start: np.ndarray, minus_log: Values, V: Values, internal: InternalEnergy | None) -> tuple[float, float]:
+def _level(start: np.ndarray, minus_log: Values, V: Values, internal: AbstractInternal | None) -> tuple[float, float]:
     """The largest mu at the start, and the least V there."""
     points = tensor_grid(start, SIZE[len(start)])
     log_rho, height = -minus_log(points), V(points)

@@ -9,7 +9,7 @@ import numpy as np
 
 from genwgp.checks import finite_array, function, integer, positive_number
 from genwgp.energies.free_energy import POTENTIAL
-from genwgp.energies.internal import Entropy
+from genwgp.energies.internal import AbstractInternal, Entropy
 from genwgp.errors import InputError, NotConvergedError
 from genwgp.initial.foreign import as_density
 from genwgp.references.automatic import INITIAL_FIELD, LOG_DENSITY, POTENTIAL_FIELD, automatic_box, automatic_cells
@@ -18,7 +18,6 @@ from genwgp.references.convolution import INTERACTION, Convolution
 from genwgp.references.evaluate import on_points
 from genwgp.references.grid_density import GridDensity
 from genwgp.references.implicit import Implicit
-from genwgp.references.internal import InternalEnergy
 from genwgp.references.mesh import Mesh
 from genwgp.references.scharfetter_gummel import SMALLEST, ScharfetterGummel
 from genwgp.references.upwind import Upwind
@@ -26,7 +25,7 @@ from genwgp.references.upwind import Upwind
 UNRESOLVED = 0.05  # of the start's mass, by which the sum over the cells may miss one
 LOST = 1e-8  # of the largest density, at the rim of a box found automatically
 SETTLED = 1e-7  # change of rho in L1, while time doubles, in equilibrium
-INTERNAL = "None, genwgp.Entropy(D), or an object with value(rho) and derivative(rho) such as references.PorousMedium"
+INTERNAL = "None, genwgp.Entropy(D), or another internal energy such as genwgp.PorousMedium(m)"
 
 
 class FiniteVolume:
@@ -34,7 +33,7 @@ class FiniteVolume:
 
     `initial`: a density in one or two dimensions. `potential`: V, one point (d,) -> scalar, or None. `interaction`: W,
     one difference (d,) -> scalar, symmetric, or None; W may be infinite at zero. `internal`: None, genwgp.Entropy(D),
-    or an InternalEnergy (PorousMedium, CustomInternal). `box` (d, 2) and `cells`, their number along each axis, one
+    or another internal energy of genwgp.energies. `box` (d, 2) and `cells`, their number along each axis, one
     number or d of them: by default the box holds all but e^-36 of the start and of the equilibrium (e^-20 in two
     dimensions), with 4096 cells, or 288 along each axis, more for a narrow start (without entropy 400, or 128).
     `tolerance`: error of one step in time, in L1, with an entropy.
@@ -52,7 +51,7 @@ class FiniteVolume:
         initial: Any,
         potential: Callable | None = None,
         interaction: Callable | None = None,
-        internal: Entropy | InternalEnergy | None = None,
+        internal: AbstractInternal | None = None,
         box: Any = None,
         cells: Any = None,
         tolerance: float = 1e-5,
@@ -63,7 +62,7 @@ class FiniteVolume:
             raise InputError(INITIAL_FIELD, f"{self.dim} dimensions", "1 or 2: the mesh grows as a power of it")
         if potential is None and interaction is None and internal is None:
             raise InputError("FiniteVolume", "no potential, interaction or internal energy", "at least one of them")
-        if not (internal is None or isinstance(internal, Entropy) or hasattr(internal, "derivative")):
+        if not (internal is None or isinstance(internal, AbstractInternal)):
             raise InputError("FiniteVolume.internal", internal, INTERNAL)
         self.potential = None if potential is None else function(POTENTIAL_FIELD, potential, POTENTIAL)
         self.interaction = (

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genwgp.references.internal import InternalEnergy
+from genwgp.energies.internal import AbstractInternal
 from genwgp.references.mesh import Mesh
 
 COURANT = 0.9
@@ -28,7 +28,7 @@ class Upwind:
 
     doublings = 16  # of time, while a steady state is looked for: the steps stay short
 
-    def __init__(self, mesh: Mesh, V: np.ndarray, internal: InternalEnergy | None, kernel: Any = None):
+    def __init__(self, mesh: Mesh, V: np.ndarray, internal: AbstractInternal | None, kernel: Any = None):
         self.mesh, self._internal = mesh, internal
         self._kernel = kernel  # a Convolution or None
         with jax.enable_x64(True):

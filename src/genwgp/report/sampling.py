@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genwgp.errors import InputError
-from genwgp.parts import over_parts
+from genwgp.parts import over_particles, over_parts
 
 SEED = 0  # pictures of the same solution are the same
 
@@ -62,12 +62,20 @@ def log_density(rho: Any, x: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), values, -np.inf)
 
 
+@over_parts
+def _landscape(energy: Any, x: Any) -> Any:
+    return over_particles(lambda x: energy.landscape(x), x)
+
+
 def equilibrium_shape(path: Any, x: np.ndarray) -> np.ndarray | None:
-    """exp(-V/D) at points (n, d), over its largest value among them; None without potential or entropy."""
+    """exp(-V/D) at points (n, d), over its largest value among them; None without potential or entropy.
+
+    With an interaction V + W * rho of the last node.
+    """
     energy = path.energy
-    if energy.potential is None or energy.diffusion == 0:
+    if energy.diffusion == 0 or (energy.potential is None and energy.interaction is None):
         return None
-    potential = over_parts(jax.vmap(lambda point: jnp.asarray(energy.potential(point), dtype=point.dtype)))
-    values = np.asarray(potential(jnp.asarray(x, dtype=float)))
+    among = energy if energy.interaction is None else path.equilibrium.energy
+    values = np.asarray(_landscape(among, jnp.asarray(x, dtype=float)))
     finite = np.where(np.isfinite(values), values, np.inf)
     return np.exp(-(finite - finite.min()) / energy.diffusion)

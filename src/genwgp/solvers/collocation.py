@@ -3,7 +3,9 @@
 On a segment of length h the velocity is grad phi(x; c(s)), c linear in s = (t - t_0) / h, with values c_1 at s = 1/3
 and c_2 at s = 1. They solve, in weighted least squares over particles (x, l, u) that the segment itself carries,
 
-    r_i = grad phi(x_i; c_i) + grad V(x_i) + D u_i = 0,   q_i = phi(x_i; c_i) + V(x_i) + D l_i = 0,   i = 1, 2.
+    r_i = grad phi(x_i; c_i) + grad mu(x_i) = 0,   q_i = phi(x_i; c_i) + mu(x_i) = 0,   i = 1, 2,
+
+mu = V + W * rho + D U'(rho), with rho in the interaction as the mean over other particles that the segment carries.
 
 q says no more than r where particles are everywhere, but r alone does not see where the ridge between two modes is
 before particles are there: there l jumps, while the scores on either side are right.
@@ -23,12 +25,12 @@ from jaxtyping import Array, Float
 from numpy.linalg import LinAlgError
 from scipy.linalg import cho_factor, cho_solve
 
-from genwgp.actions.profile import BLOCK, over_particles
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
-from genwgp.parts import over_parts
+from genwgp.parts import BLOCK, over_particles, over_parts
 from genwgp.solvers.jacobian import jacobian
+from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.segment import FIRST, Segment, advance_point, constant, equations_at
 
 KEPT = 0.997  # share of the particles that judge a fit: the rest may be outliers, as on ridges between modes
@@ -60,24 +62,25 @@ class Stages(NamedTuple):
     size: float
 
 
-def collocate(energy: FreeEnergy, segment: Segment, state: State, root_weight, penalty: Penalty) -> Stages:
+def collocate(mean_field: MeanField, segment: Segment, state: State, root_weight, penalty: Penalty) -> Stages:
     """The collocation equations at the present coefficients."""
-    r = np.asarray(weighted_equations(energy, segment, (state, root_weight)))
+    r = np.asarray(weighted_equations(mean_field.at_radau(segment), segment, (state, root_weight)))
     size = np.sqrt(np.sum(r**2) + float(penalty.value(segment)))
     return Stages(r, float(size) if np.isfinite(size) else np.inf)
 
 
 @over_parts
 def weighted_equations(energy: FreeEnergy, segment: Segment, particles) -> Float[Array, "n 2 e"]:
-    """At both Radau points, one after the other."""
+    """At both Radau points, one after the other; what the energy sees has an axis of them."""
     state, root_weight = particles
 
-    def to_next(state, ends):
-        state = over_particles(lambda z: advance_point(segment, z, *ends), state)
-        return state, equations_at(energy, segment, ends[1], state) * root_weight
+    def to_next(state, part):
+        start, stop, cloud = part
+        state = over_particles(lambda z: advance_point(segment, z, start, stop), state)
+        return state, equations_at(energy.seeing(cloud), segment, stop, state) * root_weight
 
     places = jnp.asarray([0, FIRST, 1], state.x.dtype)
-    return jax.lax.scan(to_next, state, (places[:-1], places[1:]))[1].swapaxes(0, 1)
+    return jax.lax.scan(to_next, state, (places[:-1], places[1:], energy.cloud))[1].swapaxes(0, 1)
 
 
 class Factor(NamedTuple):
@@ -87,10 +90,10 @@ class Factor(NamedTuple):
     jacobian: np.ndarray
 
 
-def factorise(energy: FreeEnergy, segment: Segment, state, root_weight, penalty: Penalty) -> Factor:
+def factorise(mean_field: MeanField, segment: Segment, state, root_weight, penalty: Penalty) -> Factor:
     """The Gauss-Newton matrix of the collocation equations at the present coefficients, factorised on the host."""
     columns = 2 * segment.field.size
-    matrix = np.asarray(jacobian(energy, segment, (state, root_weight))).reshape(-1, columns)
+    matrix = jacobian(mean_field, segment, state, root_weight).reshape(-1, columns)
     return Factor(_cholesky(matrix.T @ matrix, np.tile(np.asarray(penalty.weight), 2)), matrix)
 
 
@@ -175,7 +178,15 @@ def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> Ex
 
 
 def solve_segment(
-    energy, segment: Segment, now: Stages, state: State, root_weight, penalty: Penalty, factors=12, reuse=6, floor=0.0
+    mean_field: MeanField,
+    segment: Segment,
+    now: Stages,
+    state: State,
+    root_weight,
+    penalty: Penalty,
+    factors=12,
+    reuse=6,
+    floor=0.0,
 ):
     """Newton steps from a segment with its stages `now`: `factors` matrices at most, each used `reuse` times at most.
 
@@ -187,14 +198,14 @@ def solve_segment(
         entered = history[-1]
         if entered <= floor:
             break
-        factor, stale = factorise(energy, segment, state, root_weight, penalty), False
+        factor, stale = factorise(mean_field, segment, state, root_weight, penalty), False
         for _ in range(reuse):
             direction, promised = newton_direction(factor, segment, now, penalty)
             if promised > (1 - LITTLE) * history[-1]:
                 return segment, now, history
             if stale:
                 break
-            trial = _line_search(energy, segment, state, root_weight, penalty, direction, now)
+            trial = _line_search(mean_field, segment, state, root_weight, penalty, direction, now)
             if trial is None:
                 break
             segment, now = trial
@@ -207,13 +218,13 @@ def solve_segment(
     return segment, now, history
 
 
-def _line_search(energy, segment, state, root_weight, penalty, direction, now: Stages):
+def _line_search(mean_field, segment, state, root_weight, penalty, direction, now: Stages):
     if direction is None:
         return None
     for fraction in FRACTIONS:
         first, second = segment.first + fraction * direction[0], segment.second + fraction * direction[1]
         trial = segment._replace(first=first, second=second)
-        new = collocate(energy, trial, state, root_weight, penalty)
+        new = collocate(mean_field, trial, state, root_weight, penalty)
         if new.size < now.size * (1 - 1e-3):
             return trial, new
     return None

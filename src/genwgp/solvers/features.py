@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from genwgp.energies import FreeEnergy
 from genwgp.initial import AbstractDensity, Mixture
 from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Opaque, Quadratic, Ridges
-from genwgp.parts import over_parts
+from genwgp.parts import over_particles, over_parts
 from genwgp.solvers.particles import farthest_points, spacing2
 
 # Bumps, bumps that modulate V, and translates of V, by dimension: they resolve what V and the quadratic do not. Bumps
@@ -33,65 +33,84 @@ class Features:
     """
 
     def __init__(self, energy: FreeEnergy, initial: AbstractDensity, x: Float[np.ndarray, "n d"]):
-        self.energy, self.rich = energy, False
-        self.mixture = initial if isinstance(initial, Mixture) else None
+        self.rich = False
+        self.mixture = initial if isinstance(initial, Mixture) and energy.diffusion > 0 else None
         # Centre and scale of the structured terms stay the same, so that their coefficients change smoothly in time.
         self.centre = x.mean(0)
         self.shift, self.scale = 0.0, 1.0
         if energy.potential is not None:
-            potential = lambda x: jnp.asarray(energy.potential(x), x.dtype)  # pyright: ignore[reportOptionalCall]
-            self._hessian = over_parts(jax.vmap(jax.hessian(potential)))
-            values = np.asarray(over_parts(jax.vmap(potential))(x))
+            values = np.asarray(_potential(energy, x))
             self.shift = float(values.mean())
             self.scale = float(values.std() + 1e-12 * (1 + np.abs(values).max()))
-            self.rich = self.linear and not self._nearly_quadratic(x)
+        if _has_landscape(energy):
+            self.rich = self.linear and not _nearly_quadratic(energy, x)
 
     @property
     def linear(self) -> bool:
         """Whether fields are linear in their coefficients."""
         return self.mixture is None
 
-    def _nearly_quadratic(self, x: Float[np.ndarray, "n d"]) -> bool:
-        """Whether Hess V hardly changes over the points; a thousand of them say that."""
-        hessian = np.asarray(self._hessian(x[:1024]))
-        return float(np.abs(hessian - hessian.mean(0)).max()) <= QUADRATIC * float(np.abs(hessian).max())
-
-    def place(self, candidates: Float[np.ndarray, "n d"], slope: Slope, rng: np.random.Generator) -> Field:
+    def place(
+        self, energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slope, rng: np.random.Generator
+    ) -> Field:
         """The field of one segment: bumps at candidates far apart, as wide as their distances.
 
-        `slope`: grad v at the candidates where it is known, from the segment before.
+        `energy`: among the particles as they stand. `slope`: grad v at the candidates where it is known, from the
+        segment before.
         """
         d = candidates.shape[1]
         terms: list[AbstractTerm] = [Quadratic(jnp.asarray(self.centre))]
         numbers = (BUMPS, MODULATING, TRANSLATES)
         bumps, modulating, translates = (number.get(d, 0) if self.rich else 0 for number in numbers)
-        sites = self._sites(candidates, slope, bumps)
-        if self.energy.potential is not None:
+        sites = _sites(energy, candidates, slope, bumps)
+        if energy.potential is not None:
             shift, scale = jnp.asarray(self.shift), jnp.asarray(self.scale)
             offset, few = jnp.asarray(_offsets(candidates, translates, rng)), _bumps(*(a[:modulating] for a in sites))
-            terms.append(ModulatedPotential(Opaque(self.energy.potential), shift, scale, offset, few))
+            terms.append(ModulatedPotential(Opaque(energy.potential), shift, scale, offset, few))
         if self.rich:
             terms.append(_bumps(*sites) if bumps else _ridges(candidates, rng))
         if self.mixture is not None:
-            terms.append(_log_mixture(self.mixture, self.energy.diffusion))
+            terms.append(_log_mixture(self.mixture, energy.diffusion))
         return Field(tuple(terms))
 
-    def _sites(self, candidates: Float[np.ndarray, "n d"], slope: Slope, count: int):
-        """Centres (count, d) of bumps, far apart, and the metrics (count, d, d) there.
 
-        |Hess V| / D + |Hess log rho| + 1 / covariance: the equilibrium varies over sqrt(D / |Hess V|), which may be
-        much shorter across a valley than along it, and the density on its way there over what its own Hessian says,
-        which is -(grad v + Hess V) / D.
-        """
-        inverse = np.linalg.inv(np.atleast_2d(np.cov(candidates, rowvar=False)))
-        metric = np.tile(inverse, (len(candidates), 1, 1))
-        if count and self.energy.potential is not None and self.energy.diffusion > 0:
-            hessian = np.asarray(self._hessian(candidates))
-            metric += _absolute(hessian) / self.energy.diffusion
-            if slope is not None:
-                metric += _absolute(hessian + slope) / self.energy.diffusion
-        chosen = farthest_points(candidates, metric, count)
-        return candidates[chosen], metric[chosen]
+def _has_landscape(energy: FreeEnergy) -> bool:
+    return energy.potential is not None or energy.interaction is not None
+
+
+@over_parts
+def _potential(energy: FreeEnergy, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+    return jax.vmap(lambda x: jnp.asarray(energy.potential(x), x.dtype))(x)  # pyright: ignore[reportOptionalCall]
+
+
+@over_parts
+def _hessian(energy: FreeEnergy, x: Float[Array, "n d"]) -> Float[Array, "n d d"]:
+    """Hess (V + W * rho)."""
+    return over_particles(jax.hessian(lambda x: energy.landscape(x)), x)
+
+
+def _nearly_quadratic(energy: FreeEnergy, x: Float[np.ndarray, "n d"]) -> bool:
+    """Whether Hess (V + W * rho) hardly changes over the points; a thousand of them say that."""
+    hessian = np.asarray(_hessian(energy, x[:1024]))
+    return float(np.abs(hessian - hessian.mean(0)).max()) <= QUADRATIC * float(np.abs(hessian).max())
+
+
+def _sites(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slope, count: int):
+    """Centres (count, d) of bumps, far apart, and the metrics (count, d, d) there.
+
+    With an entropy |Hess V| / D + |Hess log rho| + 1 / covariance, else the last alone; V + W * rho for V: the
+    equilibrium varies over sqrt(D / |Hess V|), which may be much shorter across a valley than along it, and the density
+    on its way there over what its own Hessian says, which is -(grad v + Hess V) / D.
+    """
+    inverse = np.linalg.inv(np.atleast_2d(np.cov(candidates, rowvar=False)))
+    metric = np.tile(inverse, (len(candidates), 1, 1))
+    if count and _has_landscape(energy) and energy.diffusion > 0:
+        hessian = np.asarray(_hessian(energy, candidates))
+        metric += _absolute(hessian) / energy.diffusion
+        if slope is not None:
+            metric += _absolute(hessian + slope) / energy.diffusion
+    chosen = farthest_points(candidates, metric, count)
+    return candidates[chosen], metric[chosen]
 
 
 def _absolute(matrix: Float[np.ndarray, "n d d"]) -> Float[np.ndarray, "n d d"]:

@@ -10,8 +10,9 @@ from genwgp.energies import FreeEnergy
 from genwgp.layers.fields import Field
 from genwgp.solvers import collocation as col
 from genwgp.solvers.features import Features, at_rest, carried
+from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.particles import Choice
-from genwgp.solvers.segment import FIRST, Segment, constant, equations, stiffness
+from genwgp.solvers.segment import FIRST, Segment, constant, equations, grad_mu, stiffness
 
 RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
 FITTED = 1e-3  # residual over ||grad mu|| that a segment must reach, or what the features left before it
@@ -38,7 +39,7 @@ class _Explicit(NamedTuple):
 
 
 def fit_segment(
-    energy: FreeEnergy,
+    mean_field: MeanField,
     features: Features,
     last: Segment | None,
     field: Field,
@@ -51,7 +52,7 @@ def fit_segment(
 
     `hold`: particles that choose the ridge. `finer`: multiplies the number of integrator steps.
     """
-    root = _roots(choice)
+    energy, root = mean_field.now(), _roots(choice)
     base = at_rest(field) if last is None else carried(field, last.field, last.second)
     base = _levelled(energy, field, base, choice)
     explicit = _explicit(energy, features, field, base, choice, hold)
@@ -60,15 +61,17 @@ def fit_segment(
     # What the integrator gets wrong of the score is not a gradient: no potential can make up for it afterwards.
     steps = int(np.clip(np.nan_to_num(np.ceil(FINE * finer * h * stiff), nan=SUBSTEPS), 2, SUBSTEPS))
     segment = segment._replace(substeps=jnp.asarray(steps))
-    segment, now = _better_start(energy, features, segment, choice, root, explicit.penalty)
-    force = float(jnp.linalg.norm(energy.gradient(choice.state.x, choice.state.score) * root[:, :-1]))
-    floor = (SOLVED if features.rich else EXACT) * force
-    enough = max(FITTED * force, 1.5 * explicit.left)
-    segment, left = _solved(energy, segment, now, choice, root, explicit.penalty, floor, enough)
+    segment, now = _better_start(mean_field, features, segment, choice, root, explicit.penalty)
+    size = float(jnp.linalg.norm(grad_mu(energy, choice.state) * root[:, :-1]))
+    floor = (SOLVED if features.rich else EXACT) * size
+    enough = max(FITTED * size, 1.5 * explicit.left)
+    segment, left = _solved(mean_field, segment, now, choice, root, explicit.penalty, floor, enough)
     return Fit(segment, left <= enough)
 
 
-def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, penalty, floor: float, enough: float):
+def _solved(
+    mean_field: MeanField, segment: Segment, now: col.Stages, choice: Choice, root, penalty, floor: float, enough: float
+):
     """Newton steps, again without outliers where there are any; the segment, and the residual that it leaves.
 
     Far out on the ridge between two modes, where the start has no mass, a few particles would spoil the fit. Their
@@ -78,7 +81,7 @@ def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, pen
     """
     found: list[tuple[Segment, float]] = []
     while True:
-        segment, now, history = col.solve_segment(energy, segment, now, choice.state, root, penalty, floor=floor)
+        segment, now, history = col.solve_segment(mean_field, segment, now, choice.state, root, penalty, floor=floor)
         e2 = np.nan_to_num((now.residuals**2).sum((1, 2)), nan=np.inf)
         outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
         left = np.sqrt(0.5) * col.size_of_most(np.where(root[:, 0] > 0, e2, np.inf))
@@ -86,7 +89,7 @@ def _solved(energy, segment: Segment, now: col.Stages, choice: Choice, root, pen
         if history[-1] <= floor or not outlier.any() or len(found) > TRIMS:
             return next((fit for fit in reversed(found) if fit[1] <= enough), found[-1])
         root = jnp.where(outlier[:, None], 0.0, root)
-        now = col.collocate(energy, segment, choice.state, root, penalty)
+        now = col.collocate(mean_field, segment, choice.state, root, penalty)
 
 
 def _roots(choice: Choice) -> Float[Array, "n e"]:
@@ -129,13 +132,13 @@ def _predicted(features: Features, last: Segment | None, field: Field, c, h: flo
     return segment._replace(first=c + FIRST * h * slope, second=c + h * slope)
 
 
-def _better_start(energy, features: Features, segment: Segment, choice: Choice, root, penalty):
+def _better_start(mean_field: MeanField, features: Features, segment: Segment, choice: Choice, root, penalty):
     """Where Newton starts, with its stages: as predicted, or rest where that is too fast for a step of this size."""
     trials = [segment]
     if features.linear:
-        rest = _levelled(energy, segment.field, 0 * segment.first, choice)
+        rest = _levelled(mean_field.now(), segment.field, 0 * segment.first, choice)
         trials.append(segment._replace(first=rest, second=rest))
-    pairs = [(trial, col.collocate(energy, trial, choice.state, root, penalty)) for trial in trials]
+    pairs = [(trial, col.collocate(mean_field, trial, choice.state, root, penalty)) for trial in trials]
     return min(pairs, key=lambda pair: pair[1].size)
 
 

@@ -7,23 +7,27 @@ A change of c(s) makes
     dr = (grad v + Hess V) dx + D du + (d v / d c) dc          of r = v + grad V + D u at a Radau point,
     dq = (v + grad V) . dx + D dl + (d phi / d c) dc           of q = phi + V + D l there,
 
-integrated on the steps of the segment, c(s) = (1 - l) c_1 + l c_2 with l = (s - 1/3) / (2/3). It must follow the
-motion: particles cross several bumps within a segment, and a quadrature at the Radau points alone is wrong by as much
-as the derivative itself there, so that Newton's method stalls at a hundredth of the force.
+for V and an entropy; in general V is V + W * rho, D is the slope of mu by l, and l has a share in dr where the slope
+depends on it. Particles that make the mean field W * rho move too (`pairs`). The change is integrated on the steps of
+the segment, c(s) = (1 - l) c_1 + l c_2 with l = (s - 1/3) / (2/3). It must follow the motion: particles cross several
+bumps within a segment, and a quadrature at the Radau points alone is wrong by as much as the derivative itself there,
+so that Newton's method stalls at a hundredth of the force.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from genwgp.actions.profile import BLOCK
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.velocity import rates
-from genwgp.parts import over_parts
-from genwgp.solvers.segment import FIRST, Segment, advance_point, integrator_steps
+from genwgp.parts import BLOCK, over_parts
+from genwgp.solvers.mean_field import MeanField
+from genwgp.solvers.pairs import felt, few_of
+from genwgp.solvers.segment import FIRST, Segment, advance, advance_point, integrator_steps
 
 COARSER = 2  # steps of the motion in one of its derivative, of which Newton's method needs less accuracy
 
@@ -41,24 +45,60 @@ class _Linear(NamedTuple):
     rate: State
 
 
-@over_parts
-def jacobian(energy: FreeEnergy, segment: Segment, particles) -> Float[Array, "n e q"]:
+def jacobian(mean_field: MeanField, segment: Segment, state: State, root_weight) -> Float[np.ndarray, "n e q"]:
     """Derivative of the weighted equations at both Radau points, 2 (d + 1), by both coefficients (2 p).
 
-    `particles`: (state, roots of the weights of their equations).
+    `root_weight` (n, d + 1): roots of the weights of the equations.
     """
+    local = np.asarray(_local(mean_field.at_radau(segment), segment, (state, root_weight)))
+    if mean_field.energy.interaction is None or mean_field.cloud is None:
+        return local
+    first = advance(segment, 0.0, FIRST, state)
+    x = jnp.stack([first.x, advance(segment, FIRST, 1.0, first).x], 1)
+    parts = (np.asarray(a) for a in (x, *_motion(segment, few_of(mean_field.cloud)), root_weight))
+    return local + felt(mean_field.energy.interaction, *parts)
+
+
+@over_parts
+def _motion(segment: Segment, particles: State):
+    """Where particles are at both Radau points (n, 2, d), and how that changes with the coefficients (n, 2, d, 2 p)."""
+
+    def way(z):
+        def to_next(carry, ends):
+            carry = _carried(segment, carry, *ends)
+            here, change, _ = carry
+            return carry, (here.x, jnp.concatenate([one[: z.x.shape[0]] for one in change], 1))
+
+        return jax.lax.scan(to_next, _unchanged(segment, z), _stages(z))[1]
+
+    return jax.lax.map(way, particles, batch_size=BLOCK)
+
+
+def _unchanged(segment: Segment, z: State):
+    """What `_carried` starts from: the particle, no change of it, and its linear equation."""
+    change = jnp.zeros((2, 2 * z.x.shape[0] + 1, segment.field.size), z.x.dtype)
+    return z, change, _linear(segment, z, jnp.zeros_like(z.x, shape=()))
+
+
+def _stages(z: State):
+    """Starts and stops of the ways to the Radau points."""
+    places = jnp.asarray([0, FIRST, 1], z.x.dtype)
+    return places[:-1], places[1:]
+
+
+@over_parts
+def _local(energy: FreeEnergy, segment: Segment, particles) -> Float[Array, "n e q"]:
+    """Their derivative at particles in a mean field that stays; what the energy sees has an axis of Radau points."""
 
     def rows(particle):
         z, weight = particle
-        change = jnp.zeros((2, 2 * z.x.shape[0] + 1, segment.field.size), z.x.dtype)
-        places = jnp.asarray([0, FIRST, 1], z.x.dtype)
 
-        def to_next(carry, ends):
-            carry = _carried(segment, carry, *ends)
-            return carry, weight[:, None] * _equations_change(energy, segment, *carry)
+        def to_next(carry, part):
+            start, stop, cloud = part
+            carry = _carried(segment, carry, start, stop)
+            return carry, weight[:, None] * _equations_change(energy.seeing(cloud), segment, *carry)
 
-        start = (z, change, _linear(segment, z, places[0]))
-        parts = jax.lax.scan(to_next, start, (places[:-1], places[1:]))[1]
+        parts = jax.lax.scan(to_next, _unchanged(segment, z), (*_stages(z), energy.cloud))[1]
         return parts.reshape(2 * weight.size, -1)
 
     return jax.lax.map(rows, particles, batch_size=BLOCK)
@@ -67,11 +107,20 @@ def jacobian(energy: FreeEnergy, segment: Segment, particles) -> Float[Array, "n
 def _equations_change(energy: FreeEnergy, segment: Segment, z: State, change, here: _Linear):
     """(dr, dq) (d + 1, 2 p) at a particle whose (x, u, l) changes by `change` (2, 2 d + 1, p)."""
     d, h = z.x.shape[0], segment.duration
-    drift = lambda x: energy.gradient(x[None], 0 * z.score[None])[0]
+    drift = lambda x: energy.drift(x[None])[0]
     slope = here.matrix[:d, :d] / h + jax.jacfwd(drift)(z.x)
     by_x = jnp.concatenate([slope, (here.rate.x / h + drift(z.x))[None]])
-    by_z = jnp.concatenate([by_x, energy.diffusion * jnp.eye(d + 1, dtype=z.x.dtype)], 1)
+    by_z = jnp.concatenate([by_x, _by_score_and_density(energy, z)], 1)
     return jnp.concatenate([by_z @ one + w * here.still for one, w in zip(change, _shares(here), strict=True)], 1)
+
+
+def _by_score_and_density(energy: FreeEnergy, z: State) -> Float[Array, "f f"]:
+    """Derivative of (grad mu, mu) at a particle by (u, l): slope(l) of both, and that of slope(l) u by l."""
+    d = z.x.shape[0]
+    if energy.internal is None:
+        return jnp.zeros((d + 1, d + 1), z.x.dtype)
+    slope, bend = jax.jvp(energy.internal.slope, (z.log_density,), (jnp.ones_like(z.log_density),))
+    return (slope * jnp.eye(d + 1, dtype=z.x.dtype)).at[:d, d].set(bend * z.score)
 
 
 def _shares(here: _Linear):

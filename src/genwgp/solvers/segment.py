@@ -6,12 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from genwgp.actions.profile import over_particles
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
 from genwgp.layers.velocity import rates, runge_kutta
-from genwgp.parts import over_parts
+from genwgp.parts import over_particles, over_parts
 
 FIRST = 1 / 3  # the first Radau point, in units of the segment; the second is its end
 
@@ -86,11 +85,29 @@ def equations_at(energy: FreeEnergy, segment: Segment, s, state: State) -> Float
     c = segment.coefficients(s)
     at = lambda z: (segment.field.rates(c, z.x, z.score)[0], segment.field.value(c, z.x))
     v, phi = over_particles(at, state)
-    level = phi + energy.per_particle(state.x, state.log_density)
-    return jnp.concatenate([v + energy.gradient(state.x, state.score), level[:, None]], 1)
+    level = phi + energy.chemical_potential(state.x, state.log_density)
+    return jnp.concatenate([v + energy.gradient(*state), level[:, None]], 1)
 
 
 equations = over_parts(equations_at)
+
+
+@over_parts
+def grad_mu(energy: FreeEnergy, state: State) -> Float[Array, "n d"]:
+    """grad mu at particles, `energy` with a mean field of its own or without interaction."""
+    return energy.gradient(*state)
+
+
+@over_parts
+def summands(energy: FreeEnergy, state: State) -> Float[Array, " n"]:
+    """What F is the mean of, at particles; the energy as in `grad_mu`."""
+    return energy.per_particle(state.x, state.log_density)
+
+
+@over_parts
+def potentials(energy: FreeEnergy, state: State) -> Float[Array, " n"]:
+    """mu at particles, up to a constant; the energy as in `grad_mu`."""
+    return energy.chemical_potential(state.x, state.log_density)
 
 
 @over_parts

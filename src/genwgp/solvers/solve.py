@@ -108,10 +108,9 @@ def _check(problem: Any, action: Any, method: Any, progress: Any) -> None:
     if progress is not None and not callable(progress):
         raise InputError("progress", progress, "a function of an Event, or None")
     energy = problem.energy
-    if isinstance(action, GeometricAction) and (energy.potential is None or energy.diffusion == 0):
-        missing = "potential" if energy.potential is None else "internal"
-        allowed = "a potential and an entropy: without both there is no density to end at; or FiniteHorizonAction(T)"
-        raise InputError(f"energy.{missing}", None, allowed)
+    if isinstance(action, GeometricAction) and energy.potential is None and energy.interaction is None:
+        allowed = "a potential or an interaction: without them there is no density to end at; or FiniteHorizonAction(T)"
+        raise InputError("energy.potential", None, allowed)
 
 
 def _seed(key: Any) -> int:
@@ -192,7 +191,7 @@ def _reporter(tell: Progress, method: CausalSweep, horizon: float) -> Callable[[
         if np.isfinite(horizon):
             share = figures.time / horizon
         else:
-            share = np.log(first.gap / figures.gap) / np.log(first.gap / method.gap) if figures.gap > 0 else 1.0
+            share = _share(first.gap, figures.gap, method.gap)
         left = figures.seconds * max(1 / share - 1, 0) if share > 0 else np.inf
         message = f"t {figures.time:.4g}  s {figures.arclength:.4g}"
         tell(
@@ -209,6 +208,13 @@ def _reporter(tell: Progress, method: CausalSweep, horizon: float) -> Callable[[
         )
 
     return report
+
+
+def _share(first: float, now: float, last: float) -> float:
+    """How much of the way from the first gap to the last is done, in its logarithm; 0 where there are no gaps."""
+    if np.isnan(now):
+        return 0.0
+    return float(np.log(first / now) / np.log(first / last)) if now > 0 else 1.0
 
 
 def _log(figures: list[Figures]) -> dict[str, np.ndarray]:

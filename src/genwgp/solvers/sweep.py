@@ -24,8 +24,18 @@ from genwgp.layers.fields import Field
 from genwgp.problem import Problem
 from genwgp.solvers.features import Features
 from genwgp.solvers.fitting import fit_segment
+from genwgp.solvers.mean_field import MeanField, carry
 from genwgp.solvers.particles import Choice, Pool, initial_state
-from genwgp.solvers.segment import FIRST, Segment, advance, residual, velocity, velocity_gradient
+from genwgp.solvers.segment import (
+    FIRST,
+    Segment,
+    grad_mu,
+    potentials,
+    residual,
+    summands,
+    velocity,
+    velocity_gradient,
+)
 
 PROBE = 2 / 3  # where between the collocation points the residual is looked at
 EXACTER = 0.03  # times the tolerance, while the structured terms alone carry the flow: there a step costs little
@@ -34,10 +44,12 @@ MIXED = 0.1  # the same for a mixture, whose ridges bumps do not resolve
 STRONG = 1.7  # times ||grad mu||: the force on a particle beyond which its errors are measured relative to it
 LOST, EXACTLY = 10.0, 0.3  # residual over ||grad mu|| from which a particle is not trained on any more
 REFUSED = 4  # steps halved before they do not do any more (what is not linear may only need a smaller step)
+SHARES = 6  # a horizon is reached in so many steps at least, and a layer's length is known from inside of them
 TRIES = 10  # step sizes tried for one segment
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
 LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
 STALL = 6  # segments without progress
+NOISE, LITTLE = 0.5, 1e-4  # residual over the force, and drop of F in a segment over all, where nothing is resolved
 RISE = 3e-3  # of the drop of F so far: by how much F may rise in a segment, where it is spent and noise is left
 TINY = 1e-100  # added to the force, which is 0 at a start in equilibrium; its square does not underflow
 FAR = 1e3  # thermal lengths after which a flow without equilibrium in sight is called unbounded
@@ -47,24 +59,29 @@ FAR = 1e3  # thermal lengths after which a flow without equilibrium in sight is 
 class CausalSweep:
     """Settings of the sweep; the defaults are for every problem. InputError for numbers out of range.
 
-    pool, train, test: particles that may be trained on, that each segment is trained on, that measure.
+    pool, train, test: particles that may be trained on, that each segment is trained on, that measure. cloud: those
+    that stand for the density in an interaction.
     tolerance: residual over speed between the collocation points that a step aims at.
     gap: the sweep ends when F - F* is below this many units of D (KL divergence to the equilibrium, in nats).
+    left: without an entropy, and with an interaction besides, it ends when so much of the drop of F is left, judged by
+    the decay of ||grad mu||.
     segments: at most so many.
     """
 
     pool: int = 12288
     train: int = 3072
     test: int = 8192
+    cloud: int = 4096
     tolerance: float = 0.05
     gap: float = 2e-4
+    left: float = 1e-5
     segments: int = 150
 
     def __post_init__(self):
-        for name in ("pool", "train", "test"):
+        for name in ("pool", "train", "test", "cloud"):
             integer(f"CausalSweep.{name}", getattr(self, name), least=LEAST)
         integer("CausalSweep.segments", self.segments)
-        for name in ("tolerance", "gap"):
+        for name in ("tolerance", "gap", "left"):
             positive_number(f"CausalSweep.{name}", getattr(self, name))
         if self.train > self.pool:
             raise InputError("CausalSweep.train", self.train, f"at most pool, {self.pool}")
@@ -112,12 +129,15 @@ def trimmed_rms(a, share: float = 0.005) -> float:
 
 
 def energy_gap(energy: FreeEnergy, state: State) -> float:
-    """KL(rho || equilibrium) in nats, estimated as log mean exp(w) - mean w with w = -(V + D log rho) / D.
+    """KL(rho || exp(-(V + W * rho) / D) / Z) in nats, estimated as log mean exp(w) - mean w with w = -mu / D.
 
-    This is F - F* over D, with the normaliser estimated by importance weights on the same particles: their noise
-    cancels to second order, so that gaps far below the sampling noise of F are seen.
+    Zero where rho is stationary; without interaction this is F - F* over D. The normaliser is estimated by importance
+    weights on the same particles: their noise cancels to second order, so that gaps far below the sampling noise of F
+    are seen. NaN without an entropy.
     """
-    return gap_of(-np.asarray(energy.per_particle(state.x, state.log_density)) / energy.diffusion)
+    if not energy.diffusion:
+        return np.nan
+    return gap_of(-np.asarray(potentials(energy, state)) / energy.diffusion)
 
 
 def sweep(
@@ -146,7 +166,7 @@ def sweep(
         status, message = "interrupted", f"interrupted at time {run.time:.4g}"
     except Failure as failure:
         status, message = failure.args
-    if status == "failed" and run.figures:
+    if status == "failed" and run.figures and run.energy.diffusion:
         message = f"{message}; F - F* is {run.figures[-1].gap:.2g} D, or there is no equilibrium"
     if not run.segments:
         run.stand_still()
@@ -157,36 +177,48 @@ class _Run:
     """State of a running sweep: pool, test particles, the physical clock and the segments found so far."""
 
     def __init__(self, problem: Problem, settings: CausalSweep, seed: int, horizon: float):
-        self.energy, self.settings, self.horizon = problem.energy, settings, horizon
+        self.settings, self.horizon = settings, horizon
         self.rng = np.random.default_rng(seed)
         self.pool = Pool.create(problem.initial, settings.pool, seed)
         self.test = initial_state(problem.initial, problem.initial.quasi_sample(seed + 2, settings.test))
-        self.features = Features(problem.energy, problem.initial, np.asarray(self.test.x))
+        self.mean_field = MeanField(problem.energy, self._cloud(problem, seed))
+        self.energy = self.mean_field.now()
+        self.features = Features(self.energy, problem.initial, np.asarray(self.test.x))
         self.segments: list[Segment] = []
         self.speeds: list[np.ndarray] = []
         self.figures: list[Figures] = []
         self.began, self.time, self.arclength = time.perf_counter(), 0.0, 0.0
-        self.start_energy = float(self.energy.value(self.test.x, self.test.log_density))
-        self.force = trimmed_rms(self.energy.gradient(self.test.x, self.test.score)) + TINY
+        self.start_energy = self._free_energy(self.energy, self.test)
+        self.force = trimmed_rms(grad_mu(self.energy, self.test)) + TINY
         self.thermal = self._thermal_length()
         self.step = self._first_step()
+
+    def _cloud(self, problem: Problem, seed: int) -> State | None:
+        """The particles that make the mean field of an interaction, others than those that feel it."""
+        if problem.energy.interaction is None:
+            return None
+        return initial_state(problem.initial, problem.initial.quasi_sample(seed + 3, self.settings.cloud))
+
+    def _free_energy(self, energy: FreeEnergy, state: State) -> float:
+        return float(np.mean(np.asarray(summands(energy, state))))
 
     def _thermal_length(self) -> float:
         """The larger of the start's size and the length over which V changes by D there."""
         spread = np.sqrt((np.asarray(self.test.x).std(0) ** 2).sum())
-        slope = rms(self.energy.gradient(self.test.x, 0 * self.test.score))
+        slope = rms(grad_mu(self.energy, self.test._replace(score=0 * self.test.score)))
         return max(spread, self.energy.diffusion * np.sqrt(self.test.x.shape[1]) / max(slope, 1e-300))
 
     def _first_step(self) -> float:
         """A quarter of the time in which grad mu would move a particle by the size of what it starts from."""
-        force = rms(self.energy.gradient(self.test.x, self.test.score))
+        slope = rms(grad_mu(self.energy, self.test))
         spread = np.sqrt((np.asarray(self.test.x).std(0) ** 2).sum())
         length = min(spread, 2 * self.test.x.shape[1] / rms(self.test.score))
-        return 0.25 * length / max(force, 1e-12 * length)
+        return 0.25 * length / max(slope, 1e-12 * length)
 
     def advance(self) -> None:
         """Find the next segment: smaller steps while it is not solved or the probe sees too large a residual."""
         left = self.horizon - self.time
+        self.step = min(self.step, self.horizon / SHARES)
         h = left if self.step > 0.7 * left and self.step < 2 * left else min(self.step, left)
         choice = self._choose(self.settings.train)
         hold = self._choose(self.settings.train)
@@ -194,7 +226,7 @@ class _Run:
         probe, refused, finer = np.inf, 0, 1.0
         for _ in range(TRIES):
             last = self.segments[-1] if self.segments else None
-            fit = fit_segment(self.energy, self.features, last, field, choice, hold, h, finer)
+            fit = fit_segment(self.mean_field, self.features, last, field, choice, hold, h, finer)
             probe, unresolved, states, speeds = self._probe(fit.segment)
             enough = STRUCTURED if self.features.linear else MIXED
             if not self.features.rich and not unresolved < enough:
@@ -204,7 +236,7 @@ class _Run:
                     field = self._field()
                 continue
             tol = self.settings.tolerance * (1 if self.features.rich else EXACTER)
-            if self._rises(states[-1]):
+            if self._rises(fit.segment, states[-1]):
                 finer, h = 4 * finer, 0.5 * h  # outliers on which the integrator was not stable
                 continue
             if (fit.solved or not self.features.rich) and probe < tol:
@@ -218,10 +250,10 @@ class _Run:
             return self.advance()
         raise Failure("failed", f"no step was small enough at time {self.time:.4g} (residual {probe:.2g})")
 
-    def _rises(self, state: State) -> bool:
+    def _rises(self, segment: Segment, state: State) -> bool:
         """Whether F is higher than before by more than RISE of the drop so far, or not finite."""
         before = self.figures[-1].free_energy if self.figures else self.start_energy
-        after = float(self.energy.value(state.x, state.log_density))
+        after = self._free_energy(self.mean_field.at(segment, 1.0), state)
         return not after < before + RISE * (self.start_energy - before) + 1e-9 * abs(before)
 
     def _choose(self, n: int) -> Choice:
@@ -230,14 +262,14 @@ class _Run:
         Otherwise the far tail under a steep potential, with hardly any mass, decides the fit.
         """
         choice = self.pool.choose(n, self.rng)
-        force2 = np.asarray((self.energy.gradient(choice.state.x, choice.state.score) ** 2).sum(1))
+        force2 = np.asarray((grad_mu(self.energy, choice.state) ** 2).sum(1))
         weight = np.asarray(choice.weight) / (1 + force2 / (STRONG * self.force) ** 2)
         return choice._replace(weight=jnp.asarray(weight / weight.sum()))
 
     def _field(self) -> Field:
         state = self._choose(min(4096, self.settings.pool // 2)).state
         slope = np.asarray(velocity_gradient(self.segments[-1], state)) if self.segments else None
-        return self.features.place(np.asarray(state.x), slope, self.rng)
+        return self.features.place(self.energy, np.asarray(state.x), slope, self.rng)
 
     def _probe(self, segment: Segment) -> tuple[float, float, list[State], np.ndarray]:
         """How much a smaller step would gain, what the features leave, test particles at s = 0, 1/3, 2/3, 1, speeds.
@@ -249,23 +281,27 @@ class _Run:
         """
         places, states = (0.0, FIRST, PROBE, 1.0), [self.test]
         for start, stop in pairwise(places):
-            states.append(advance(segment, start, stop, states[-1]))
+            states.append(carry(self.energy, segment, start, stop, states[-1]))
+        energies = [self.mean_field.at(segment, s) for s in places]
         v = [velocity(segment, s, z) for z, s in zip(states, places, strict=True)]
-        r = [a + self.energy.gradient(z.x, z.score) for a, z in zip(v, states, strict=True)]
+        forces = [grad_mu(energy, z) for energy, z in zip(energies, states, strict=True)]
+        r = [a + b for a, b in zip(v, forces, strict=True)]
         speeds = np.array([rms(a) for a in v])
         floor = 0.05 * self.arclength / float(segment.duration)
         temporal = trimmed_rms(r[2] - 0.5 * (r[1] + r[3])) / max(speeds[2], floor, 1e-300)
-        finite = bool(jnp.isfinite(states[-1].log_density).all()) and np.isfinite(temporal)
-        force = self.energy.gradient(states[-1].x, states[-1].score)
-        unresolved = trimmed_rms(r[3]) / max(trimmed_rms(force), 1e-300)
+        end = states[-1]
+        finite = bool(jnp.isfinite(end.log_density).all() & jnp.isfinite(end.x).all()) and np.isfinite(temporal)
+        unresolved = trimmed_rms(r[3]) / max(trimmed_rms(forces[3]), 1e-300)
         return (temporal if finite else np.inf), unresolved, states, speeds
 
     def _accept(self, segment: Segment, states: list[State], speeds: np.ndarray, probe: float) -> None:
-        self.pool = self.pool._replace(state=advance(segment, 0.0, 1.0, self.pool.state))
+        self.pool = self.pool._replace(state=carry(self.energy, segment, 0.0, 1.0, self.pool.state))
+        self.mean_field = self.mean_field.moved(segment)
+        self.energy = self.mean_field.now()
         self.test, h = states[-1], float(segment.duration)
         r = residual(self.energy, segment, 1.0, self.test)
-        gradient = self.energy.gradient(self.test.x, self.test.score)
-        force = rms(gradient)
+        gradient = grad_mu(self.energy, self.test)
+        size = rms(gradient)
         self.force = trimmed_rms(gradient) + TINY
         bad = np.asarray((residual(self.energy, segment, 1.0, self.pool.state) ** 2).sum(1))
         lost = LOST if self.features.rich else EXACTLY
@@ -279,16 +315,33 @@ class _Run:
                 time=self.time,
                 duration=h,
                 arclength=self.arclength,
-                free_energy=float(self.energy.value(self.test.x, self.test.log_density)),
-                gap=energy_gap(self.energy, self.test) if self.energy.diffusion > 0 else np.nan,
-                force=force,
-                residual=rms(r) / max(force, 1e-300),
+                free_energy=self._free_energy(self.energy, self.test),
+                gap=energy_gap(self.energy, self.test),
+                force=size,
+                residual=rms(r) / max(size, 1e-300),
                 probe=probe,
                 substeps=int(segment.substeps),
                 lost=int((~self.pool.alive).sum()),
                 seconds=time.perf_counter() - self.began,
             )
         )
+
+    def _left(self) -> float:
+        """Drop of F that is left over that so far: I / (2 lam), lam the decay rate of ||grad mu||, the least of two."""
+        if len(self.figures) < 4:
+            return np.inf
+        times, sizes = ([getattr(f, name) for f in self.figures[-3:]] for name in ("time", "force"))
+        rate = float(np.min(-np.diff(np.log(np.maximum(sizes, TINY))) / np.diff(times)))
+        drop = self.start_energy - self.figures[-1].free_energy
+        return sizes[-1] ** 2 / (2 * rate) / max(drop, TINY) if rate > 0 else np.inf
+
+    def _unresolved(self) -> bool:
+        """Whether, where no gap tells, residuals are as large as the force and F hardly falls any more."""
+        if not np.isnan(self.figures[-1].gap) or len(self.figures) < 3:
+            return False
+        before, now = self.figures[-2:]
+        drop = self.start_energy - now.free_energy
+        return now.residual > NOISE and before.free_energy - now.free_energy < LITTLE * drop
 
     def stand_still(self) -> None:
         """A path that stays at the start, for a sweep that ended before its first segment."""
@@ -304,8 +357,12 @@ class _Run:
             raise Failure("non_finite", f"the free energy is not finite at time {now.time:.4g}")
         if now.time >= self.horizon * (1 - 1e-12):
             return "done", f"reached time {now.time:.6g}"
-        if now.gap < self.settings.gap:
+        arrived = now.gap < self.settings.gap
+        if arrived and self.energy.interaction is None:
             return "done", f"reached the equilibrium: F - F* is {now.gap:.1e} D"
+        # In its own mean field a density may be at rest but for a slow drift of that field.
+        if (arrived or np.isnan(now.gap)) and (left := self._left()) < self.settings.left:
+            return "done", f"reached the equilibrium: by its decay, {left:.1e} of the drop of F is left"
         if now.arclength > FAR * self.thermal and not now.gap < 0.1:
             raise Failure(
                 "unbounded", f"no equilibrium in sight: moved by {now.arclength:.3g}, F = {now.free_energy:.3g}"
@@ -314,6 +371,8 @@ class _Run:
             if now.gap < ENOUGH:
                 return "stalled", f"F - F* stays at {now.gap:.1e} D: no velocity of these features lowers the residual"
             raise Failure("failed", f"no velocity of these features lowers the residual at time {now.time:.4g}")
+        if self._unresolved():
+            return "stalled", f"F stays at {now.free_energy:.6g}: below that the features resolve no more"
         gaps = [figures.gap for figures in self.figures]
         if now.gap < ENOUGH and len(gaps) > STALL and min(gaps[-STALL:]) > 0.8 * min(gaps[:-STALL]):
             return "stalled", f"F - F* stays at {now.gap:.1e} D: below that the features resolve no more"

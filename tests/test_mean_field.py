@@ -1,0 +1,61 @@
+"""Paths of energies with an interaction, of other internal energies, and of none, against exact paths."""
+
+import numpy as np
+import pytest
+
+import genwgp as gw
+from genwgp.energies import FreeEnergy, PorousMedium, QuadraticInteraction, QuarticInteraction
+from genwgp.references import Barenblatt, McKeanVlasov
+
+SMALL = gw.CausalSweep(pool=2048, train=1024, test=2048, cloud=1024)
+
+
+def parabola(x):
+    return 0.5 * x @ x
+
+
+def moments(path, start, time):
+    x = np.asarray(path.transport(start.quasi_sample(3, 8192), time=time))
+    return x.mean(0), np.cov(x.T)
+
+
+@pytest.mark.parametrize("kernel", [QuadraticInteraction(2.0), lambda z: z @ z], ids=["moments", "pairs"])
+def test_mckean_vlasov(kernel):
+    start = gw.Gaussian([1.5, -1.0], [[0.3, 0.1], [0.1, 0.2]])
+    exact = McKeanVlasov(np.eye(2), np.zeros(2), 2 * np.eye(2), 1.0, start)
+    problem = gw.Problem(FreeEnergy(parabola, gw.Entropy(1.0), kernel), start)
+    path = gw.solve(problem, gw.FiniteHorizonAction(0.4), layers=4, method=SMALL).path
+    for time in (0.15, 0.4):
+        (mean, covariance), rho = moments(path, start, time), exact.density(time)
+        np.testing.assert_allclose(mean, rho.mean, atol=2e-3)
+        np.testing.assert_allclose(covariance, rho.covariance, atol=2e-3)
+    drop = float(exact.free_energy(0) - exact.free_energy(0.4))
+    assert path.free_energy[0] - path.free_energy[-1] == pytest.approx(drop, rel=3e-3)
+    assert path.dissipation[-1] == pytest.approx(float(exact.dissipation(0.4)), rel=1e-2)
+
+
+def test_porous_medium_into_a_compact_equilibrium():
+    exact = Barenblatt(2, 2.0, 0.7, stiffness=1.0)
+    problem = gw.Problem(FreeEnergy(parabola, PorousMedium(2.0)), exact.start, "porous", exact)
+    solution = gw.solve(problem, layers=4, method=SMALL)
+    path = solution.path
+    assert solution.result == gw.Result.CONVERGED
+    assert solution.diagnostics["left"] < 1e-4
+    assert path.times[-1] == np.inf
+    _, covariance = moments(path, exact.start, float("inf"))
+    np.testing.assert_allclose(covariance, exact.density(np.inf).covariance, atol=3e-3)
+    _, covariance = moments(path, exact.start, 0.1)
+    np.testing.assert_allclose(covariance, exact.density(0.1).covariance, atol=1e-3)
+    assert np.isnan(solution.diagnostics["gap"])  # there is no exp(-V/D)/Z
+
+
+def test_pure_aggregation_becomes_singular_without_a_nan():
+    """All particles end on a sphere: the density has no limit, the particles do."""
+    start = gw.Gaussian([0.0, 0.0], 0.3**2)
+    problem = gw.Problem(FreeEnergy(interaction=QuarticInteraction()), start)
+    solution = gw.solve(problem, gw.FiniteHorizonAction(8.0), layers=4, method=SMALL, throw=False)
+    x = np.asarray(solution.path.transport(start.quasi_sample(3, 1024), time=8.0))
+    radius = np.sqrt((x**2).sum(1))
+    assert np.median(radius) == pytest.approx(1 / np.sqrt(3), rel=0.01)
+    assert (np.diff(solution.path.free_energy) < 0).all()
+    assert np.isfinite(solution.path.dissipation).all()
