@@ -198,6 +198,18 @@ def test_interactions_are_checked_with_the_problem(W, words):
     assert "\n" not in str(caught.value)
 
 
+def test_relative_entropy_is_zero_at_its_target():
+    """D KL(rho || pi) for two Gaussians, with an unnormalised target."""
+    pi, rho, D = gw.Gaussian([0.5], 0.8), gw.Gaussian([0.0], 0.5), 0.7
+    energy = gw.RelativeEntropy(lambda x: pi.log_prob(x) + 3.0, D)
+    x = jnp.asarray(rho.quasi_sample(0, 2**14))
+    kl = 0.5 * (0.5 / 0.8 + 0.25 / 0.8 - 1 + np.log(0.8 / 0.5))
+    assert float(energy.value(x, rho.log_prob(x))) == pytest.approx(D * (kl - 3.0), abs=1e-3)
+    y = jnp.asarray(pi.quasi_sample(0, 256))
+    assert float(energy.dissipation(y, pi.log_prob(y), pi.score(y))) < 1e-20
+    assert energy.diffusion == D
+
+
 def test_diffusion_is_that_of_the_entropy():
     assert FreeEnergy(quartic, PorousMedium(2.0)).diffusion == 0.0
     assert FreeEnergy(quartic).diffusion == 0.0

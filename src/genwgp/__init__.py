@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from genwgp.energies import PowerInteraction as PowerInteraction
     from genwgp.energies import QuadraticInteraction as QuadraticInteraction
     from genwgp.energies import QuarticInteraction as QuarticInteraction
+    from genwgp.energies import RelativeEntropy as RelativeEntropy
     from genwgp.errors import GenwgpError as GenwgpError
     from genwgp.errors import InputError as InputError
     from genwgp.errors import NotConvergedError as NotConvergedError
@@ -68,6 +69,7 @@ __all__ = [
     "Problem",
     "QuadraticInteraction",
     "QuarticInteraction",
+    "RelativeEntropy",
     "Result",
     "Solution",
     "WassersteinPath",
@@ -99,6 +101,7 @@ _HOMES = {
         "PowerInteraction",
         "QuadraticInteraction",
         "QuarticInteraction",
+        "RelativeEntropy",
     ),
     "errors": ("GenwgpError", "InputError", "NotConvergedError"),
     "initial": ("Gaussian", "Mixture"),

@@ -1,6 +1,7 @@
 """Free energies: what a Wasserstein gradient flow goes down."""
 
 from genwgp.energies.free_energy import FreeEnergy as FreeEnergy
+from genwgp.energies.free_energy import RelativeEntropy as RelativeEntropy
 from genwgp.energies.interaction import AbstractInteraction as AbstractInteraction
 from genwgp.energies.interaction import Interaction as Interaction
 from genwgp.energies.interaction import InteractionSum as InteractionSum
@@ -36,4 +37,5 @@ __all__ = [
     "PowerInteraction",
     "QuadraticInteraction",
     "QuarticInteraction",
+    "RelativeEntropy",
 ]

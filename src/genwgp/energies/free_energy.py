@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from genwgp.checks import function
+from genwgp.checks import function, positive_number
 from genwgp.energies.interaction import INTERACTION, AbstractInteraction, Cloud, Interaction
 from genwgp.energies.internal import AbstractInternal, Entropy
 from genwgp.errors import InputError
@@ -145,3 +145,25 @@ class FreeEnergy(eqx.Module):
         """(W * rho)(x) of the cloud."""
         assert self.interaction is not None
         return self.interaction.potential(self.cloud, x)
+
+
+class RelativeEntropy(FreeEnergy):
+    """D KL(rho || pi), up to a constant, for a target pi given as a log-density that need not be normalised.
+
+    The free energy with V = -D log pi and the entropy. `log_density`: one point (d,) -> scalar, written with jax.numpy;
+    `D` > 0 sets the unit of energy, and so of time. InputError otherwise.
+    """
+
+    def __init__(self, log_density: Callable, D: float = 1.0):
+        entropy = Entropy(positive_number("RelativeEntropy.D", D))
+        super().__init__(_Target(function("RelativeEntropy.log_density", log_density, POTENTIAL), entropy.D), entropy)
+
+
+class _Target(eqx.Module):
+    """V = -D log pi."""
+
+    log_density: Callable
+    D: float
+
+    def __call__(self, x: Float[Array, " d"]) -> Float[Array, ""]:
+        return -self.D * jnp.asarray(self.log_density(x), dtype=x.dtype)
