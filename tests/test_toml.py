@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import genwgp as gw
 from genwgp import Gaussian, Mixture, problems
 from genwgp.errors import InputError
 from genwgp.io import Expression, read_problem
@@ -305,3 +306,79 @@ def test_any_file_is_a_problem_or_an_input_error(replaced, rest):
     kept = [f"{n} = {lines[n]}" if n in lines else line for n, line in zip(names, TEXT.splitlines(), strict=True)]
     parsed = built(lambda: read_problem("\n".join(kept) + "\n" + rest))
     assert parsed is None or math.isfinite(parsed.problem.energy.diffusion)
+
+
+MEAN_FIELD = """
+[potential]
+expression = "norm2(x) / 2"
+[interaction]
+%s
+[internal]
+kind = "porous-medium"
+m = 2.0
+diffusion = 0.5
+[initial]
+kind = "gaussian"
+mean = [1.0, 0.0]
+covariance = 0.25
+[constants]
+c = 2.0
+"""
+
+
+@pytest.mark.parametrize(
+    ("section", "kernel"),
+    [
+        ('kind = "quadratic"\nstrength = 2.0', lambda z: z @ z),
+        ('expression = "c * norm2(z) / 2"', lambda z: z @ z),
+        ('kind = "gaussian"\nlength = 0.5', gw.GaussianInteraction(length=0.5)),
+        ('kind = "newtonian"\nepsilon = 0.1', gw.NewtonianInteraction(2, epsilon=0.1)),
+    ],
+)
+def test_interactions_and_internal_energies(section, kernel):
+    problem = read_problem(MEAN_FIELD % section).problem
+    known = gw.FreeEnergy(lambda x: x @ x / 2, gw.PorousMedium(2.0, 0.5), kernel)
+    x = problem.initial.sample(jax.random.key(0), 16)
+    log_density, score = problem.initial.log_prob(x), problem.initial.score(x)
+    np.testing.assert_allclose(problem.energy.value(x, log_density), known.value(x, log_density), rtol=1e-6)
+    found, expected = (energy.gradient(x, log_density, score) for energy in (problem.energy, known))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("section", "field"),
+    [
+        ("strength = 1.0", "interaction"),
+        ('kind = "quadratic"\nlength = 2.0', "interaction.length"),
+        ('kind = "gaussian"\nlength = -1.0', "interaction.length"),
+        ('kind = "coulomb"', "interaction.kind"),
+        ('expression = "z[0]"', "interaction"),
+        ('expression = "x[0]**2"', "interaction.expression"),
+        ('expression = "norm2(z)"\nstrength = 1.0', "interaction.strength"),
+        ('expression = "log(norm2(z))"', "interaction"),
+        ('kind = "quadratic"\nstrenght = 1.0', "interaction.strenght"),
+    ],
+)
+def test_interactions_that_are_refused(section, field):
+    with pytest.raises(InputError) as caught:
+        read_problem(MEAN_FIELD % section)
+    assert caught.value.field == field
+    assert "\n" not in str(caught.value)
+
+
+def test_internal_energies_that_are_refused():
+    good = MEAN_FIELD % 'kind = "quadratic"'
+    for old, new, field in (
+        ("m = 2.0", "m = 1.0", "internal.m"),
+        ("diffusion = 0.5", "diffusion = -1.0", "internal.diffusion"),
+        ("porous-medium", "fast-diffusion", "internal.m"),
+        ('"porous-medium"\nm = 2.0', '"fast-diffusion"\nm = 0.3', "internal.m"),
+    ):
+        with pytest.raises(InputError) as caught:
+            read_problem(good.replace(old, new))
+        assert caught.value.field == field
+
+
+def test_an_energy_needs_a_part():
+    with pytest.raises(InputError, match=r"^potential"):
+        read_problem('[initial]\nkind = "gaussian"\nmean = [0.0]\ncovariance = 1.0')

@@ -29,7 +29,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], Callable[[float], float]]] = {
 REDUCTIONS: dict[str, Callable[[Any], Any]] = {"sum": jnp.sum, "norm2": lambda v: jnp.sum(v * v)}
 CONSTANTS = {"pi": math.pi}
 NAMES = ", ".join([*FUNCTIONS, *REDUCTIONS])
-RESERVED = frozenset({"x", *FUNCTIONS, *REDUCTIONS, *CONSTANTS})
+RESERVED = frozenset({"x", "z", *FUNCTIONS, *REDUCTIONS, *CONSTANTS})
 FIELD = "potential.expression"
 
 Constant = float | tuple[float, ...]
@@ -41,27 +41,31 @@ class Expression(eqx.Module):
 
     Known: numbers, `x` (all coordinates), `x[i]`, `x[a:b]`, + - * / **, sin cos exp log sqrt tanh cosh abs, `sum(v)`,
     `norm2(v)` = sum of squares, `pi`, and the names in `constants` (numbers or vectors). Arithmetic of vectors goes
-    by coordinates. The text is never executed: whatever is not in this list is an InputError naming it.
+    by coordinates. The text is never executed: whatever is not in this list is an InputError naming it. `variable`: the
+    name of the point, "z" for the difference that an interaction takes.
     """
 
     text: str = eqx.field(static=True)
     dim: int = eqx.field(static=True)
+    variable: str = eqx.field(static=True)
     constants: tuple[tuple[str, Constant], ...] = eqx.field(static=True)
 
-    def __init__(self, text: str, dim: int, constants: Mapping[str, Any] | None = None):
-        self.text, self.dim = text, integer("dim", dim)
+    def __init__(self, text: str, dim: int, constants: Mapping[str, Any] | None = None, variable: str = "x"):
+        self.text, self.dim, self.variable = text, integer("dim", dim), variable
         self.constants = tuple((name, _constant(name, value)) for name, value in (constants or {}).items())
         tree = _parse(text)
         result = jax.eval_shape(self, jnp.zeros(self.dim))
-        if not any(isinstance(node, ast.Name) and node.id == "x" for node in ast.walk(tree)):
-            raise InputError(FIELD, text, "an expression that depends on x")
+        if not any(isinstance(node, ast.Name) and node.id == variable for node in ast.walk(tree)):
+            raise InputError(FIELD, text, f"an expression that depends on {variable}")
         if result.shape != ():
             given = f"{text} (a vector of length {result.shape[0]})"
-            raise InputError(FIELD, given, "one number: take coordinates as x[0], or sum(...) over them")
+            raise InputError(FIELD, given, f"one number: take coordinates as {variable}[0], or sum(...) over them")
 
     def __call__(self, x: Float[Array, " d"]) -> Float[Array, "..."]:
         # Walked while jax traces, once for each compilation; the compiled code holds the arithmetic only.
-        return jnp.asarray(_Walk(self.text, x, dict(self.constants)).value(_parse(self.text)), dtype=x.dtype)
+        return jnp.asarray(
+            _Walk(self.text, x, dict(self.constants), self.variable).value(_parse(self.text)), dtype=x.dtype
+        )
 
 
 @lru_cache(maxsize=64)
@@ -112,9 +116,9 @@ def _is_finite(number: float) -> bool:
 class _Walk:
     """Evaluates a parsed expression at x; a node type without a method here is not part of the language."""
 
-    def __init__(self, text: str, x: Array, constants: dict[str, Constant]):
+    def __init__(self, text: str, x: Array, constants: dict[str, Constant], variable: str):
         self.text, self.x = text, x
-        self.names: dict[str, Value] = {"x": x, **CONSTANTS}
+        self.names: dict[str, Value] = {variable: x, **CONSTANTS}
         for name, value in constants.items():
             self.names[name] = jnp.asarray(value, dtype=x.dtype) if isinstance(value, tuple) else value
 

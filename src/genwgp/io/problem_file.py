@@ -1,4 +1,4 @@
-"""Problems in TOML: a potential as text or from the gallery, an entropy, a start, and how to solve."""
+"""Problems in TOML: an energy as text or from the gallery, a start, and how to solve."""
 
 import difflib
 import tomllib
@@ -8,9 +8,10 @@ import pydantic
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from genwgp import problems
-from genwgp.energies import AbstractInternal, Entropy, FreeEnergy
+from genwgp.energies import AbstractInteraction, AbstractInternal, Entropy, FreeEnergy
 from genwgp.errors import InputError
 from genwgp.initial import Gaussian, Mixture
+from genwgp.io.energy_sections import InteractionSection, InternalSection, interaction_of, internal_of
 from genwgp.io.expression import Expression
 from genwgp.problem import Problem
 from genwgp.references import QuadratureReference
@@ -67,7 +68,9 @@ class ProblemText(_Section):
     """A whole file."""
 
     name: str | None = Field(default=None, min_length=1, max_length=80)
-    potential: PotentialSection
+    potential: PotentialSection | None = None
+    interaction: InteractionSection | None = None
+    internal: InternalSection | None = None
     entropy: EntropySection | None = None
     initial: InitialSection | None = None
     constants: dict[str, float | list[float]] = {}
@@ -119,28 +122,42 @@ def _override(content: dict[str, Any], field: str, value: Any) -> None:
 
 def _build(parsed: ProblemText, name: str) -> Problem:
     potential = parsed.potential
-    if (potential.expression is None) == (potential.gallery is None):
+    if potential is not None and (potential.expression is None) == (potential.gallery is None):
         given = "both" if potential.gallery else "neither"
         raise InputError("potential", given, "one of expression and gallery")
-    if potential.gallery is not None:
-        return _from_gallery(parsed, potential.gallery)
-    if potential.parameters:
+    if potential is not None and potential.gallery is not None:
+        return _from_gallery(parsed, potential)
+    if potential is not None and potential.parameters:
         raise InputError("potential.parameters", list(potential.parameters), "none beside expression: use [constants]")
-    if parsed.entropy is None:
+    if potential is None and parsed.interaction is None and parsed.entropy is None and parsed.internal is None:
+        raise InputError("potential", "nothing", "[potential], [interaction], [internal] or [entropy]: an energy")
+    if parsed.entropy is None and parsed.internal is None and parsed.interaction is None:
         raise InputError("entropy", "nothing", "[entropy] with diffusion = D, a number above 0")
     if parsed.initial is None:
         raise InputError("initial", "nothing", '[initial] with kind = "gaussian" or "mixture"')
     initial = _initial(parsed.initial)
-    expression = Expression(potential.expression or "", initial.dim, parsed.constants)
-    return _problem(expression, Entropy(parsed.entropy.diffusion), initial, parsed.name or name)
+    expression = None if potential is None else Expression(potential.expression or "", initial.dim, parsed.constants)
+    energy = FreeEnergy(expression, *_others(parsed, initial.dim))
+    return _problem(energy, initial, parsed.name or name)
 
 
-def _from_gallery(parsed: ProblemText, gallery: str) -> Problem:
+def _others(parsed: ProblemText, dim: int) -> tuple[AbstractInternal | None, AbstractInteraction | None]:
+    """The internal energy and the interaction of a file."""
+    internal = internal_of(parsed.internal, None if parsed.entropy is None else parsed.entropy.diffusion)
+    section = parsed.interaction
+    return internal, None if section is None else interaction_of(section, dim, parsed.constants)
+
+
+def _from_gallery(parsed: ProblemText, potential: PotentialSection) -> Problem:
     """A gallery problem, its entropy and start replaced where the file gives them; its reference goes with either."""
     if parsed.constants:
         raise InputError("constants", list(parsed.constants), "none beside gallery: use potential.parameters")
+    for name in ("interaction", "internal"):
+        if getattr(parsed, name) is not None:
+            raise InputError(name, "a section", "none beside gallery, whose problems have their own")
+    gallery: Any = potential.gallery
     try:
-        base = problems.get(gallery, **parsed.potential.parameters)
+        base = problems.get(gallery, **potential.parameters)
     except InputError as error:
         field = "potential.gallery" if error.field == "problem" else f"potential.parameters ({error.field})"
         raise _renamed(error, field) from None
@@ -149,20 +166,18 @@ def _from_gallery(parsed: ProblemText, gallery: str) -> Problem:
         return Problem(base.energy, base.initial, name, base.reference)
     internal = base.energy.internal if parsed.entropy is None else Entropy(parsed.entropy.diffusion)
     initial = base.initial if parsed.initial is None else _initial(parsed.initial)
-    return _problem(base.energy.potential, internal, initial, name)
+    return _problem(FreeEnergy(base.energy.potential, internal, base.energy.interaction), initial, name)
 
 
-def _problem(
-    potential: Any, internal: AbstractInternal | None, initial: Gaussian | Mixture | Any, name: str
-) -> Problem:
-    reference = None
-    if potential is not None and isinstance(internal, Entropy) and initial.dim <= QUADRATURE:
-        reference = QuadratureReference(potential, internal.D, initial.dim)  # computed only when it is asked
+def _problem(energy: FreeEnergy, initial: Gaussian | Mixture | Any, name: str) -> Problem:
+    reference, V = None, energy.potential
+    if V is not None and energy.interaction is None and energy.diffusion and initial.dim <= QUADRATURE:
+        reference = QuadratureReference(V, energy.diffusion, initial.dim)  # computed only when it is asked
     try:
-        return Problem(FreeEnergy(potential, internal), initial, name, reference)
+        return Problem(energy, initial, name, reference)
     except InputError as error:
-        field = "potential" if error.field.startswith("energy") else error.field
-        raise _renamed(error, field) from None
+        names = {"energy.potential": "potential", "energy.interaction": "interaction", "FastDiffusion.m": "internal.m"}
+        raise _renamed(error, names.get(error.field, error.field)) from None
 
 
 def _initial(section: InitialSection) -> Gaussian | Mixture:
@@ -209,6 +224,8 @@ def _model(location: list[str]) -> type[BaseModel]:
     """The section that a location leads to."""
     sections: dict[str, type[BaseModel]] = {
         "potential": PotentialSection,
+        "interaction": InteractionSection,
+        "internal": InternalSection,
         "entropy": EntropySection,
         "initial": InitialSection,
         "solve": SolveSection,
