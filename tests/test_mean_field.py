@@ -1,11 +1,13 @@
 """Paths of energies with an interaction, of other internal energies, and of none, against exact paths."""
 
+import jax
 import numpy as np
 import pytest
 
 import genwgp as gw
 from genwgp.energies import FreeEnergy, PorousMedium, QuadraticInteraction, QuarticInteraction
 from genwgp.references import Barenblatt, McKeanVlasov
+from genwgp.solvers import sweep as sweeping
 
 SMALL = gw.CausalSweep(pool=2048, train=1024, test=2048, cloud=1024)
 
@@ -59,3 +61,17 @@ def test_pure_aggregation_becomes_singular_without_a_nan():
     assert np.median(radius) == pytest.approx(1 / np.sqrt(3), rel=0.01)
     assert (np.diff(solution.path.free_energy) < 0).all()
     assert np.isfinite(solution.path.dissipation).all()
+
+
+def test_blow_up_is_seen():
+    """Particles so dense that all would fit into the regularised core of an attraction; not before."""
+    attraction = gw.LogarithmicInteraction(strength=8.0, epsilon=0.1)
+    problem = gw.Problem(FreeEnergy(None, gw.Entropy(1.0), attraction), gw.Gaussian([0.0, 0.0], 1.0))
+    with jax.enable_x64(True):
+        run = sweeping._Run(problem, SMALL, 0, 1.0)
+        run.advance()
+        assert run.ended() is None
+        shrunk = 2 * np.log(20.0)  # log rho at its peak, above 1 / epsilon^2, when lengths are divided by 20 again
+        run.test = run.test._replace(log_density=run.test.log_density + shrunk)
+        with pytest.raises(sweeping.Failure, match="blows up"):
+            run.ended()

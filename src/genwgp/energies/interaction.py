@@ -40,9 +40,12 @@ class AbstractInteraction(eqx.Module):
         return jnp.mean(jax.vmap(lambda y: self(x - y))(cloud))
 
     @property
-    def sharp(self) -> bool:
-        """Whether W is steep around 0, so that single close pairs tell nothing about the density."""
-        return False
+    def core(self) -> float:
+        """Length within which W is not what it stands for: epsilon of a regularised one, 0 of others.
+
+        Beyond a few of it W may still be steep, so that single close pairs tell nothing about the density.
+        """
+        return 0.0
 
 
 class Interaction(AbstractInteraction):
@@ -80,8 +83,8 @@ class InteractionSum(AbstractInteraction):
         return _sum([part.potential(seen, x) for part, seen in zip(self.parts, cloud, strict=True)])
 
     @property
-    def sharp(self) -> bool:
-        return any(part.sharp for part in self.parts)
+    def core(self) -> float:
+        return max(part.core for part in self.parts)
 
 
 def _sum(parts: list[Array]) -> Array:

@@ -96,8 +96,8 @@ class _Regularised(AbstractInteraction):
     epsilon: float
 
     @property
-    def sharp(self) -> bool:
-        return True
+    def core(self) -> float:
+        return self.epsilon
 
 
 class _Radial(_Regularised):

@@ -23,7 +23,7 @@ def felt(interaction: AbstractInteraction, x, y, change, root_weight) -> Float[n
     rows = []
     for place in range(2):
         nearest = KDTree(y[:, place]).query(y[:, place], 2)[0][:, 1]
-        least = float(np.median(nearest)) if interaction.sharp else 0.0
+        least = float(np.median(nearest)) if interaction.core else 0.0
         kernel = np.asarray(_kernels(interaction, jnp.asarray(y[:, place]), least, x[:, place]))
         n, e = kernel.shape[:2]
         moved = kernel.reshape(n * e, -1) @ change[:, place].reshape(-1, change.shape[-1])

@@ -44,6 +44,8 @@ MIXED = 0.1  # the same for a mixture, whose ridges bumps do not resolve
 STRONG = 1.7  # times ||grad mu||: the force on a particle beyond which its errors are measured relative to it
 LOST, EXACTLY = 10.0, 0.3  # residual over ||grad mu|| from which a particle is not trained on any more
 REFUSED = 4  # steps halved before they do not do any more (what is not linear may only need a smaller step)
+FALL = 5.0  # largest over smallest speed in a segment
+PEAK = 0.995  # quantile of the density that is called its largest
 SHARES = 6  # a horizon is reached in so many steps at least, and a layer's length is known from inside of them
 TRIES = 10  # step sizes tried for one segment
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
@@ -189,6 +191,7 @@ class _Run:
         self.figures: list[Figures] = []
         self.began, self.time, self.arclength = time.perf_counter(), 0.0, 0.0
         self.start_energy = self._free_energy(self.energy, self.test)
+        self.start_peak = self._peak()
         self.force = trimmed_rms(grad_mu(self.energy, self.test)) + TINY
         self.thermal = self._thermal_length()
         self.step = self._first_step()
@@ -234,6 +237,9 @@ class _Run:
                 if refused == REFUSED or self.features.linear:
                     self.features.rich, h = True, 2.0**refused * h
                     field = self._field()
+                continue
+            if speeds.max() > FALL * speeds.min():
+                h *= 0.5  # the arclength along the segment comes from four speeds
                 continue
             tol = self.settings.tolerance * (1 if self.features.rich else EXACTER)
             if self._rises(fit.segment, states[-1]):
@@ -326,6 +332,18 @@ class _Run:
             )
         )
 
+    def _concentrated(self) -> bool:
+        """Whether the density where it is largest would have its whole mass within the core of the interaction."""
+        interaction = self.energy.interaction
+        if interaction is None or not interaction.core or self.energy.internal is None:
+            return False
+        limit = -self.test.x.shape[1] * np.log(interaction.core)
+        return self._peak() > max(limit, self.start_peak + 1)
+
+    def _peak(self) -> float:
+        """Largest log-density of the test particles, but for a few."""
+        return float(np.quantile(np.asarray(self.test.log_density), PEAK))
+
     def _left(self) -> float:
         """Drop of F that is left over that so far: I / (2 lam), lam the decay rate of ||grad mu||, the least of two."""
         if len(self.figures) < 4:
@@ -367,6 +385,9 @@ class _Run:
             raise Failure(
                 "unbounded", f"no equilibrium in sight: moved by {now.arclength:.3g}, F = {now.free_energy:.3g}"
             )
+        if self._concentrated():
+            cause = "particles gather within the length by which the interaction is regularised: the flow blows up"
+            raise Failure("unbounded", f"{cause} at time {now.time:.4g}, F = {now.free_energy:.3g}")
         if not self.speeds[-1].any() and not np.isfinite(self.horizon):  # as slow as a flow may be, it is not at rest
             if now.gap < ENOUGH:
                 return "stalled", f"F - F* stays at {now.gap:.1e} D: no velocity of these features lowers the residual"
