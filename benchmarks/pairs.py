@@ -21,10 +21,10 @@ TABLE = Path(__file__).parent / "results" / "pairs.md"
 N, LARGE, TILE, REPEATS = 12_000, 50_000, 64, 3
 NOTES = f"""
 Force of a Gaussian interaction, W = -2 exp(-|z|^2 / 0.98), on {N} particles in the plane by all of them, float64.
-`bare loop`: the closed form of grad W in a jitted loop over tiles of {TILE} x {N}, with nothing around it. `F, reverse`:
-gradient of F by the particles, through the sum over pairs. Times: the least of {REPEATS}. Memory: largest resident size of
-the process so far, jax and what it compiled included, with {LARGE} particles, once; a matrix of their pairs alone would
-take {LARGE**2 * 8 / 2**30:.0f} GiB.
+`bare loop`: the closed form of grad W in a jitted loop over tiles of {TILE} x {N}, with nothing around it.
+`F, reverse`: gradient of F by the particles, through the sum over pairs. Times: the least of {REPEATS}. Memory: largest
+resident size of the process so far, jax and what it compiled included, with {LARGE} particles, once; a matrix of their
+pairs alone would take {LARGE**2 * 8 / 2**30:.0f} GiB.
 """
 
 

@@ -10,6 +10,8 @@ from genwgp.errors import InputError
 from genwgp.references import OrnsteinUhlenbeck, QuadratureReference
 
 NAMES = gw.problems.names()
+FOKKER_PLANCK = ["ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture", "tilted-double-well", "double-well-1d"]
+FOKKER_PLANCK += ["gaussian-mixture", "banana", "ring"]  # a potential and an entropy
 PROCESSES = ["ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture"]
 
 
@@ -26,8 +28,9 @@ def quadrature(name, **parameters) -> QuadratureReference:
 
 
 def test_names():
-    expected = {"ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture", "tilted-double-well", "gaussian-mixture", "banana"}
-    assert set(NAMES) == expected | {"double-well-1d", "ring"}
+    interactions = {"mckean-vlasov", "desai-zwanzig", "keller-segel", "aggregation-disk", "aggregation-annulus"}
+    interactions |= {"aggregation-quartic", "aggregation-diffusion"}
+    assert set(NAMES) == {*FOKKER_PLANCK, *interactions, "porous-medium", "fast-diffusion", "heat"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -38,7 +41,14 @@ def test_every_problem_is_described_and_builds_from_its_defaults(name):
     assert source
     problem = gw.problems.get(name, **parameters)
     assert problem.name == name
-    assert problem.energy.diffusion == parameters["diffusion"] == 1.0
+    if isinstance(problem.energy.internal, gw.Entropy):
+        assert problem.energy.diffusion == parameters["diffusion"]
+
+
+@pytest.mark.parametrize("name", FOKKER_PLANCK)
+def test_fokker_planck_problems_know_their_normaliser(name):
+    problem = gw.problems.get(name)
+    assert problem.energy.diffusion == 1.0
     reference = exact(name) if name in PROCESSES else quadrature(name)
     assert np.isfinite(reference.log_normaliser)
     assert reference.equilibrium_free_energy == -problem.energy.diffusion * reference.log_normaliser
@@ -46,13 +56,21 @@ def test_every_problem_is_described_and_builds_from_its_defaults(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_start_lies_above_the_equilibrium(name):
-    problem = gw.problems.get(name, diffusion=0.8)
+    parameters = {"diffusion": 0.8} if name in FOKKER_PLANCK else {}
+    problem = gw.problems.get(name, **parameters)
     x = jnp.asarray(problem.initial.quasi_sample(0, 1024))
     start = problem.energy.value(x, problem.initial.log_prob(x))
     reference = problem.reference
+    if name == "aggregation-diffusion":
+        assert reference is None
+        return
     assert reference is not None
-    assert reference.equilibrium_free_energy is not None
-    assert start > reference.equilibrium_free_energy + 0.1
+    end = reference.equilibrium_free_energy
+    if name == "keller-segel":
+        assert end is None
+        return
+    assert end is not None
+    assert start > end + (0.1 if name in FOKKER_PLANCK else 0.05)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -162,6 +180,40 @@ def test_unknown_names_list_the_known(name):
         ("ornstein-uhlenbeck", "dim", 0),
         ("ornstein-uhlenbeck", "dim", 2.5),
         ("ornstein-uhlenbeck-mixture", "seed", -1),
+        ("mckean-vlasov", "dim", 0),
+        ("mckean-vlasov", "attraction", -1.0),
+        ("mckean-vlasov", "stiffness", 0.0),
+        ("desai-zwanzig", "attraction", 0.0),
+        ("desai-zwanzig", "mean", float("inf")),
+        ("desai-zwanzig", "diffusion", -0.1),
+        ("keller-segel", "chi", 0.0),
+        ("keller-segel", "diffusion", 0.0),
+        ("keller-segel", "epsilon", -1.0),
+        ("aggregation-disk", "width", 0.0),
+        ("aggregation-disk", "stretch", 0.0),
+        ("aggregation-disk", "epsilon", 0.0),
+        ("aggregation-annulus", "charge", 0.0),
+        ("aggregation-annulus", "clusters", 1),
+        ("aggregation-annulus", "epsilon", 0.0),
+        ("aggregation-quartic", "dim", -1),
+        ("aggregation-quartic", "diffusion", -0.1),
+        ("aggregation-diffusion", "attraction", 0.0),
+        ("aggregation-diffusion", "length", 0.0),
+        ("aggregation-diffusion", "separation", 0.0),
+        ("aggregation-diffusion", "stiffness", 0.0),
+        ("aggregation-diffusion", "diffusion", 0.0),
+        ("porous-medium", "dim", 0),
+        ("porous-medium", "m", 1.0),
+        ("porous-medium", "stiffness", -1.0),
+        ("porous-medium", "radius", 0.0),
+        ("porous-medium", "diffusion", 0.0),
+        ("fast-diffusion", "dim", 0),
+        ("fast-diffusion", "m", 0.5),
+        ("fast-diffusion", "stiffness", 0.0),
+        ("fast-diffusion", "radius", -1.0),
+        ("fast-diffusion", "diffusion", 0.0),
+        ("heat", "dim", 0),
+        ("heat", "diffusion", 0.0),
     ],
 )
 def test_parameters_refused(name, parameter, value):

@@ -6,7 +6,20 @@ from typing import Any
 
 from genwgp.errors import InputError
 from genwgp.problem import Problem
-from genwgp.problems import banana, double_wells, gaussian_mixture, ornstein_uhlenbeck, ring
+from genwgp.problems import (
+    aggregation,
+    banana,
+    clusters,
+    desai_zwanzig,
+    diffusion,
+    double_wells,
+    gaussian_mixture,
+    keller_segel,
+    mckean_vlasov,
+    ornstein_uhlenbeck,
+    quartic_aggregation,
+    ring,
+)
 
 # name -> (builder, source); the summary is the first line of the builder's docstring, the parameters its own.
 _GALLERY: dict[str, tuple[Callable[..., Problem], str]] = {
@@ -17,6 +30,16 @@ _GALLERY: dict[str, tuple[Callable[..., Problem], str]] = {
     "gaussian-mixture": (gaussian_mixture.four_modes, gaussian_mixture.SOURCE),
     "banana": (banana.banana, banana.SOURCE),
     "ring": (ring.ring, ring.SOURCE),
+    "mckean-vlasov": (mckean_vlasov.mckean_vlasov, mckean_vlasov.SOURCE),
+    "desai-zwanzig": (desai_zwanzig.desai_zwanzig, desai_zwanzig.SOURCE),
+    "keller-segel": (keller_segel.keller_segel, keller_segel.SOURCE),
+    "aggregation-disk": (aggregation.disk, aggregation.SOURCE),
+    "aggregation-annulus": (aggregation.annulus, aggregation.SOURCE_ANNULUS),
+    "aggregation-quartic": (quartic_aggregation.quartic, quartic_aggregation.SOURCE),
+    "aggregation-diffusion": (clusters.clusters, clusters.SOURCE),
+    "porous-medium": (diffusion.porous_medium, diffusion.SOURCE_POROUS),
+    "fast-diffusion": (diffusion.fast_diffusion, diffusion.SOURCE_FAST),
+    "heat": (diffusion.heat, diffusion.SOURCE_HEAT),
 }
 
 

@@ -19,8 +19,8 @@ ASYMMETRY = 1e-9
 class Convolution:
     """rho -> sum_j W(x_i - x_j) rho_j cell, exact for the cells' values up to rounding.
 
-    Where W is infinite at zero, as logarithms are, its mean over the cell stands there. InputError if W is not
-    symmetric, or not finite at another difference of two centres.
+    Where W is infinite at zero, as logarithms are, or regularised, its mean over the cell stands
+    there. InputError if W is not symmetric, or not finite at another difference of two centres.
     """
 
     def __init__(self, interaction: Callable, mesh: Mesh):
@@ -51,10 +51,10 @@ def _kernel(interaction: Callable, offsets: np.ndarray, mesh: Mesh) -> np.ndarra
 
 
 def _at_zero(interaction: Callable, mesh: Mesh) -> float:
-    """W(0), or its mean over the cell around zero where it is infinite."""
+    """W(0), or its mean over the cell around zero where it is infinite or regularised."""
     wrapped = on_points(FIELD, lambda z: _finite_or_inf(interaction, z), INTERACTION)
     value = wrapped(np.zeros((1, mesh.dim)))[0]
-    if np.isfinite(value):
+    if np.isfinite(value) and not getattr(interaction, "core", 0.0):
         return float(value)
     parts = (np.arange(PIECES) + 0.5) / PIECES - 0.5
     points = np.stack(np.meshgrid(*[parts] * mesh.dim, indexing="ij"), axis=-1).reshape(-1, mesh.dim) * mesh.spacing

@@ -36,14 +36,15 @@ class FiniteVolume:
     or another internal energy of genwgp.energies. `box` (d, 2) and `cells`, their number along each axis, one
     number or d of them: by default the box holds all but e^-36 of the start and of the equilibrium (e^-20 in two
     dimensions), with 4096 cells, or 288 along each axis, more for a narrow start (without entropy 400, or 128).
-    `tolerance`: error of one step in time, in L1, with an entropy.
+    `tolerance`: error of one step in time, in L1, with an entropy. `walls`: whether the density may reach the walls of
+    a box given by hand.
 
     With an entropy: Scharfetter-Gummel fluxes, implicit steps of order four (see `Implicit`); without interaction the
     steady state is exactly exp(-V/D)/Z on the cells. Else: the scheme of Carrillo, Chertock and Huang (see `Upwind`),
     explicit. Both are of second order in space where the density is smooth, positive, and conserve mass up to rounding.
     Computed when first asked, from the nearest earlier time; answers are kept.
     InputError for what cannot be used: no energy, other dimensions, functions that jax cannot evaluate, V infinite in
-    the box, W not symmetric, cells that do not resolve the start, a box found automatically that the density leaves.
+    the box, W not symmetric, cells that do not resolve the start, a box without walls that the density leaves.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class FiniteVolume:
         box: Any = None,
         cells: Any = None,
         tolerance: float = 1e-5,
+        walls: bool = True,
     ):
         self.initial = as_density(initial)
         self.dim = self.initial.dim
@@ -71,6 +73,7 @@ class FiniteVolume:
         self.internal = internal
         self.tolerance = positive_number("FiniteVolume.tolerance", tolerance)
         self._box = None if box is None else finite_array("FiniteVolume.box", box, (self.dim, 2))
+        self._walls = box is not None and walls
         if self._box is not None and np.any(self._box[:, 0] >= self._box[:, 1]):
             raise InputError("FiniteVolume.box", self._box.tolist(), "lower ends below upper ends")
         self._cells = self._counts(cells)
@@ -79,7 +82,7 @@ class FiniteVolume:
 
     @classmethod
     def of(cls, problem: Any, **settings: Any) -> "FiniteVolume":
-        """The path of a problem: of its `energy` from its `initial`; `settings`: box, cells, tolerance."""
+        """The path of a problem: of its `energy` from its `initial`; `settings`: box, cells, tolerance, walls."""
         energy = problem.energy
         parts = {part: getattr(energy, part, None) for part in ("potential", "interaction", "internal")}
         return cls(problem.initial, **parts, **settings)
@@ -217,8 +220,8 @@ class FiniteVolume:
         raise NotConvergedError(f"the density still changes at t = {t / 2:.3g}", self.density(t / 2))
 
     def _check_rim(self, rho: np.ndarray, t: float) -> None:
-        if self._box is not None:
-            return  # the walls are where they were put
+        if self._walls:
+            return  # they are where they were put
         for axis in range(self.dim):
             rim = np.take(rho, [0, -1], axis=axis).max() / rho.max()
             if rim > LOST:

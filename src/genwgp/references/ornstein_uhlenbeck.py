@@ -76,12 +76,12 @@ class OrnsteinUhlenbeck(eqx.Module):
         centred = rho.mean - self.b
         _, log_det = jnp.linalg.slogdet(2 * math.pi * math.e * rho.covariance)
         energy = 0.5 * (centred @ self.A @ centred + jnp.trace(self.A @ rho.covariance)) - 0.5 * self.D * log_det
-        return energy + self.D * _divergence(rho).value
+        return energy + self.D * divergence(rho).value
 
     def free_energy_error(self, t: Any) -> float:
         """The error of `free_energy`: 0 from a Gaussian; else the last change of the quadrature, mostly below 1e-9 D,
         in one and two dimensions, and one standard error in more."""
-        return self.D * _divergence(self.density(t)).error
+        return self.D * divergence(self.density(t)).error
 
     def dissipation(self, t: Any) -> Float[Array, ""]:
         """I(t) = |A (m-b)|^2 + tr(G S G) + D^2 int |u - u_G|^2 rho, G = A - D S^{-1}; -dF/dt.
@@ -91,7 +91,7 @@ class OrnsteinUhlenbeck(eqx.Module):
         rho = self.density(t)
         slope = self.A - self.D * jnp.linalg.inv(rho.covariance)
         gaussian = jnp.sum((self.A @ (rho.mean - self.b)) ** 2) + jnp.trace(slope @ rho.covariance @ slope)
-        return gaussian + self.D**2 * _relative_information(rho)
+        return gaussian + self.D**2 * relative_information(rho)
 
     def describe(self) -> str:
         """What it is, in words."""
@@ -104,7 +104,7 @@ class OrnsteinUhlenbeck(eqx.Module):
         return decay, spread
 
 
-def _divergence(rho: Gaussian | Mixture) -> Estimate:
+def divergence(rho: Gaussian | Mixture) -> Estimate:
     """KL(rho || N(m, S)), m and S the mean and the covariance of rho, in nats."""
     if isinstance(rho, Gaussian):
         return Estimate(0.0, 0.0)
@@ -112,7 +112,7 @@ def _divergence(rho: Gaussian | Mixture) -> Estimate:
     return mixture_mean(rho, lambda x: rho.log_prob(x) - like.log_prob(x))
 
 
-def _relative_information(rho: Gaussian | Mixture) -> float:
+def relative_information(rho: Gaussian | Mixture) -> float:
     """int |grad log rho - grad log N(m, S)|^2 rho."""
     if isinstance(rho, Gaussian):
         return 0.0
