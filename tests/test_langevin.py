@@ -7,7 +7,7 @@ import pytest
 
 import genwgp as gw
 from genwgp.errors import InputError
-from genwgp.references import Langevin, OrnsteinUhlenbeck
+from genwgp.references import Langevin, McKeanVlasov, OrnsteinUhlenbeck
 
 RATES = np.array([0.6, 1.0, 2.0])
 START = gw.Gaussian([1.0, -1.0, 0.5], 0.2)
@@ -98,3 +98,15 @@ def test_escapes_are_errors():
 def test_times_refused(t):
     with pytest.raises(InputError, match=r"^t: got "):
         Langevin(START, potential, particles=8).density(t)
+
+
+def test_interacting_particles_follow_the_mean_field():
+    """Mean and variance of McKean-Vlasov within four standard errors and the bias of the steps."""
+    start, n = gw.Gaussian([1.5], 0.3**2), 100_000
+    exact = McKeanVlasov([[1.0]], [0.0], [[2.0]], 0.7, start)
+    energy = gw.FreeEnergy(lambda x: 0.5 * x @ x, gw.Entropy(0.7), gw.QuadraticInteraction(2.0))
+    path = Langevin.of(gw.Problem(energy, start), particles=n)
+    found, rho = path.density(0.4), exact.density(0.4)
+    variance = float(rho.covariance[0, 0])
+    assert abs(float(found.mean[0] - rho.mean[0])) < 4 * np.sqrt(variance / n) + abs(float(path.bias(0.4).mean[0]))
+    assert float(found.covariance[0, 0]) == pytest.approx(variance, rel=4 * np.sqrt(2 / n) + 1e-3)

@@ -1,4 +1,4 @@
-"""Particles: the Langevin equation of a potential, in any dimension."""
+"""Particles: the Langevin equation of a potential and of an interaction, in any dimension."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from genwgp.checks import function, integer, positive_number
-from genwgp.energies.free_energy import POTENTIAL
+from genwgp.energies.free_energy import POTENTIAL, FreeEnergy
 from genwgp.energies.internal import Entropy
 from genwgp.errors import InputError
 from genwgp.initial.base import AbstractDensity, Points
@@ -63,16 +63,18 @@ class Bias(eqx.Module):
 
 
 class Langevin:
-    """Independent particles dX = -grad V dt + sqrt(2 D) dB, whose law is the Fokker-Planck path; any dimension.
+    """Particles dX = -grad V dt + sqrt(2 D) dB, whose law is the Fokker-Planck path; any dimension.
 
+    With an interaction W they feel each other: the mean of grad W(X - Y) over the other particles is added to grad V,
+    and their law tends to the mean-field path as their number grows (propagation of chaos, error 1/N).
     Stochastic Heun steps, of weak order two for additive noise: X* = X - h grad V(X) + sqrt(2 D h) z,
     X' = X - h/2 (grad V(X) + grad V(X*)) + sqrt(2 D h) z (Kloeden and Platen, Numerical Solution of Stochastic
     Differential Equations, Springer, 1992, section 15.1). Every path is computed twice with the same noise, with steps
     h and h/2; the answers are those of h/2, and `bias(t)` tells how far the moments of the two are apart.
 
-    `initial`: a density. `potential`: V, one point (d,) -> scalar. `internal`: genwgp.Entropy(D), or None: no noise.
-    `particles`: their number. `step`: h; by default 0.1 over the largest eigenvalue of the Hessian of V at the
-    start and where a few particles go. `seed`: of start and noise.
+    `initial`: a density. `potential`: V, one point (d,) -> scalar, or None. `internal`: genwgp.Entropy(D), or None: no
+    noise. `particles`: their number. `step`: h; by default 0.1 over the largest eigenvalue of Hess (V + W * rho) at the
+    start and where a few particles go. `seed`: of start and noise. `interaction`: W as FreeEnergy takes it.
     Particles know neither log Z nor F. InputError for unusable arguments, or where particles escape to infinity.
     """
 
@@ -84,10 +86,16 @@ class Langevin:
         particles: int = 16384,
         step: float | None = None,
         seed: int = 0,
+        interaction: Any = None,
     ):
         self.initial = as_density(initial)
         self.dim = self.initial.dim
-        self.potential = function("Langevin.potential", potential, POTENTIAL)
+        if potential is None and interaction is None:
+            raise InputError(
+                "Langevin.potential", None, "a potential, or an interaction: particles that something moves"
+            )
+        V = None if potential is None else function("Langevin.potential", potential, POTENTIAL)
+        self._energy = FreeEnergy(V, interaction=interaction)
         if internal is not None and not isinstance(internal, Entropy):
             raise InputError("Langevin.internal", internal, "genwgp.Entropy(D) or None")
         self.D = 0.0 if internal is None else internal.D
@@ -101,9 +109,8 @@ class Langevin:
     def of(cls, problem: Any, **settings: Any) -> "Langevin":
         """The path of a problem: of its `energy` from its `initial`; `settings`: particles, step, seed."""
         energy = problem.energy
-        if getattr(energy, "interaction", None) is not None:
-            raise InputError("Langevin.energy", "an energy with an interaction", "a potential, with or without Entropy")
-        return cls(problem.initial, energy.potential, energy.internal, **settings)
+        interaction = getattr(energy, "interaction", None)
+        return cls(problem.initial, energy.potential, energy.internal, interaction=interaction, **settings)
 
     @property
     def log_normaliser(self) -> None:
@@ -138,19 +145,20 @@ class Langevin:
             # The noise of an interval depends on where it begins only, whatever was asked before.
             key = jax.random.fold_in(self._noise, np.float32(earlier).view(np.uint32))
             duration = _steps((t - earlier) / steps, steps)
-            pair = _march(self._gradient, self._snapshots[earlier], self.D, *duration, key)
+            pair = _march(self._energy, self._snapshots[earlier], self.D, *duration, key)
             if not all(bool(jnp.all(jnp.isfinite(x))) for x in pair):
                 raise InputError("Langevin.step", self.step, "a shorter step: particles escaped to infinity")
             self._snapshots[t] = pair
         return self._snapshots[t]
 
-    def _gradient(self, x: Float[Array, " d"]) -> Float[Array, " d"]:
-        return jax.grad(lambda p: jnp.asarray(self.potential(p), dtype=p.dtype))(x)
-
     def _stable(self) -> float:
-        """SHARE over the largest eigenvalue of the Hessian of V at a few particles, at the start and on their way."""
-        hessian = jax.vmap(jax.jacfwd(self._gradient))
-        curvature = jax.jit(lambda x: jnp.max(jnp.abs(jnp.linalg.eigvalsh(hessian(x)))))
+        """SHARE over the largest eigenvalue of the Hessian at a few particles, at the start and on their way."""
+
+        @jax.jit
+        def curvature(x: Float[Array, "n d"]) -> Array:
+            among = self._energy.among(x)
+            return jnp.max(jnp.abs(jnp.linalg.eigvalsh(jax.vmap(jax.hessian(lambda x: among.landscape(x)))(x))))
+
         x, largest = self.initial.sample(self._start, PILOTS), 0.0
         for i in range(PILOT_ROUNDS):
             largest = max(largest, float(curvature(x)))
@@ -158,7 +166,7 @@ class Langevin:
                 given = f"largest curvature of V at particles {largest:.3g}"
                 raise InputError("Langevin.step", given, "a step given by hand where V has no curvature")
             h, key = SHARE / largest, jax.random.fold_in(self._noise, 2**31 + i)
-            x = _march(self._gradient, (x, x), self.D, *_steps(h, PILOT_STEPS), key)[1]
+            x = _march(self._energy, (x, x), self.D, *_steps(h, PILOT_STEPS), key)[1]
         return SHARE / largest
 
 
@@ -168,14 +176,13 @@ def _steps(h: float, count: int) -> tuple[Array, Array]:
 
 
 @eqx.filter_jit
-def _march(gradient: Any, pair: tuple, D: float, h: Array, count: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
+def _march(energy: FreeEnergy, pair: tuple, D: float, h: Array, count: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
     """Particles with steps h and h/2 of the same Brownian motion."""
-    force = jax.vmap(gradient)
 
     def heun(x: Array, h: Array, kick: Array) -> Array:
-        slope = force(x)
+        slope = energy.drift(x)
         guess = x - h * slope + kick
-        return x - h / 2 * (slope + force(guess)) + kick
+        return x - h / 2 * (slope + energy.drift(guess)) + kick
 
     def both(i: Array, pair: tuple[Array, Array]) -> tuple[Array, Array]:
         coarse, fine = pair
