@@ -129,7 +129,7 @@ def test_the_gallery_from_a_file():
         ("diffusion = 1.0", 'diffusion = "1"', "entropy.diffusion", "number"),
         ("diffusion = 1.0", "", "entropy.diffusion", "[entropy] with diffusion"),
         ("[entropy]\ndiffusion = 1.0", "", "entropy", "[entropy] with diffusion"),
-        ('kind = "gaussian"', 'kind = "gauss"', "initial.kind", "'gaussian' or 'mixture'"),
+        ('kind = "gaussian"', 'kind = "gauss"', "initial.kind", "'gaussian', 'mixture' or 'samples'"),
         ('kind = "gaussian"', 'kind = "mixture"', "initial.mean", "weights, means, covariances"),
         ("mean = [0.0, 1.5]", "", "initial.mean", "mean, covariance"),
         ("[0.0, 1.5]", '[0.0, "a"]', "initial.mean", "finite numbers"),

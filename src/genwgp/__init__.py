@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from genwgp.errors import NotConvergedError as NotConvergedError
     from genwgp.initial import Gaussian as Gaussian
     from genwgp.initial import Mixture as Mixture
+    from genwgp.initial import from_samples as from_samples
     from genwgp.io import load as load
     from genwgp.io import save as save
     from genwgp.path import WassersteinPath as WassersteinPath
@@ -74,6 +75,7 @@ __all__ = [
     "Solution",
     "WassersteinPath",
     "errors",
+    "from_samples",
     "load",
     "problems",
     "references",
@@ -104,7 +106,7 @@ _HOMES = {
         "RelativeEntropy",
     ),
     "errors": ("GenwgpError", "InputError", "NotConvergedError"),
-    "initial": ("Gaussian", "Mixture"),
+    "initial": ("Gaussian", "Mixture", "from_samples"),
     "io": ("load", "save"),
     "path": ("WassersteinPath",),
     "problem": ("Problem",),

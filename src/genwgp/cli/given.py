@@ -59,8 +59,8 @@ def problem_of(text: str, parameters: dict[str, Any]) -> Given:
         raise InputError(FIELD, text, f"{text}:function, where function returns a genwgp.Problem")
     if text.endswith(".toml") or _is_file(text):
         content = _read(Path(text))
-        parsed = read_problem(content, parameters, name=Path(text).stem or "problem")
-        return Given(parsed.problem, toml_source(content, parameters), parsed.solve)
+        parsed = read_problem(content, parameters, name=Path(text).stem or "problem", folder=Path(text).parent)
+        return Given(parsed.problem, toml_source(content, parsed.overrides), parsed.solve)
     if text not in problems.names():
         close = difflib.get_close_matches(text, problems.names(), n=1)
         hint = f"did you mean {close[0]}? " if close else ""

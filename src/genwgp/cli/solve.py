@@ -16,6 +16,7 @@ from genwgp.cli.group import INTERRUPTED, NOT_CONVERGED, OK
 from genwgp.cli.progress import Progress
 from genwgp.cli.table import summary_table
 from genwgp.errors import InputError
+from genwgp.initial import FittedGaussian, FittedMixture
 from genwgp.io import SolveSection, check_new_folder, save, summary
 from genwgp.io.plain import encode
 from genwgp.report import draw_all
@@ -46,6 +47,8 @@ def run_solve(options: Options) -> int:
         chosen = _merged(options.solve, given.solve)
         arguments = _arguments(chosen, settings)
         folder = check_new_folder(options.out or _free_folder(given.problem.name))
+        if not options.quiet:
+            _note_on_start(given.problem.initial)
         with Interrupts(options.quiet) as interrupts:
             solution = _solve(given, chosen, arguments, interrupts, options.quiet)
             with interrupts.waiting("the folder is being written, and then it ends"):
@@ -59,6 +62,12 @@ def run_solve(options: Options) -> int:
     if interrupts.count or solution.result == solvers.Result.INTERRUPTED:
         return INTERRUPTED
     return OK if solution.result == solvers.Result.CONVERGED else NOT_CONVERGED
+
+
+def _note_on_start(initial: object) -> None:
+    """A line on stderr, before minutes are spent, about a start that does not fit the samples it comes from."""
+    if isinstance(initial, FittedGaussian | FittedMixture) and initial.quality.tells_apart:
+        print(f"genwgp: note: the start does not fit its samples well: {initial.quality}", file=sys.stderr)
 
 
 def _solve(

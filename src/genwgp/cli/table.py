@@ -6,10 +6,12 @@ from typing import Any
 
 from genwgp.cli.progress import clock
 from genwgp.diagnostics.verdict import DIRECTION
+from genwgp.initial import FitQuality
 
 ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("problem", "problem", str),
     ("dim", "dimensions", str),
+    ("start", "start", lambda v: str(FitQuality(**v))),
     ("layers", "layers", str),
     ("result", "result", str),
     ("message", "", str),

@@ -1,6 +1,7 @@
 """Problems in TOML: an energy as text or from the gallery, a start, and how to solve."""
 
 import difflib
+import os
 import tomllib
 from typing import Any, Literal, NamedTuple
 
@@ -10,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from genwgp import problems
 from genwgp.energies import AbstractInteraction, AbstractInternal, Entropy, FreeEnergy
 from genwgp.errors import InputError
-from genwgp.initial import Gaussian, Mixture
+from genwgp.initial import AbstractDensity
 from genwgp.io.energy_sections import InteractionSection, InternalSection, interaction_of, internal_of
 from genwgp.io.expression import Expression
+from genwgp.io.initial_section import InitialSection, initial_of, without_file
 from genwgp.problem import Problem
 from genwgp.references import QuadratureReference
 
@@ -39,21 +41,6 @@ class EntropySection(_Section):
     diffusion: PositiveFloat
 
 
-class InitialSection(_Section):
-    """[initial]: a Gaussian by mean and covariance, or a mixture by weights, means and covariances.
-
-    Covariances are one variance, a list of variances or a matrix; those of a mixture one variance, one for each
-    component, or a matrix for each.
-    """
-
-    kind: Literal["gaussian", "mixture"]
-    mean: Any = None
-    covariance: Any = None
-    weights: Any = None
-    means: Any = None
-    covariances: Any = None
-
-
 class SolveSection(_Section):
     """[solve]: what `genwgp solve` uses unless its options say otherwise; None where the file says nothing."""
 
@@ -78,17 +65,21 @@ class ProblemText(_Section):
 
 
 class ProblemFile(NamedTuple):
-    """A problem and what its file says about solving it."""
+    """A problem and what its file says about solving it; `overrides` make the text say all, without a data file."""
 
     problem: Problem
     solve: SolveSection
+    overrides: dict[str, Any]
 
 
-def read_problem(text: str, overrides: dict[str, Any] | None = None, name: str = "problem") -> ProblemFile:
+def read_problem(
+    text: str, overrides: dict[str, Any] | None = None, name: str = "problem", folder: str | os.PathLike = "."
+) -> ProblemFile:
     """The problem that a TOML text describes; `overrides` replaces entries by dotted names: {"entropy.diffusion": 2.0}.
 
-    `name` is for a text that gives none. InputError, one line that names the field, for text that is not TOML, unknown
-    or misspelt fields (with the likely one), values of the wrong kind, and whatever Problem refuses.
+    `name` is for a text that gives none; a data file is looked for from `folder` on. InputError, one line that names
+    the field, for text that is not TOML, unknown or misspelt fields (with the likely one), values of the wrong kind,
+    and whatever Problem and `from_samples` refuse.
     """
     content = _parse(text)
     for field, value in (overrides or {}).items():
@@ -97,7 +88,8 @@ def read_problem(text: str, overrides: dict[str, Any] | None = None, name: str =
         parsed = ProblemText.model_validate(content)
     except pydantic.ValidationError as error:
         raise _as_input_error(error) from None
-    return ProblemFile(_build(parsed, name), parsed.solve)
+    problem = _build(parsed, name, folder)
+    return ProblemFile(problem, parsed.solve, (overrides or {}) | without_file(parsed.initial, problem.initial))
 
 
 def _parse(text: str) -> dict[str, Any]:
@@ -120,13 +112,13 @@ def _override(content: dict[str, Any], field: str, value: Any) -> None:
     content[last] = value
 
 
-def _build(parsed: ProblemText, name: str) -> Problem:
+def _build(parsed: ProblemText, name: str, folder: str | os.PathLike) -> Problem:
     potential = parsed.potential
     if potential is not None and (potential.expression is None) == (potential.gallery is None):
         given = "both" if potential.gallery else "neither"
         raise InputError("potential", given, "one of expression and gallery")
     if potential is not None and potential.gallery is not None:
-        return _from_gallery(parsed, potential)
+        return _from_gallery(parsed, potential, folder)
     if potential is not None and potential.parameters:
         raise InputError("potential.parameters", list(potential.parameters), "none beside expression: use [constants]")
     if potential is None and parsed.interaction is None and parsed.entropy is None and parsed.internal is None:
@@ -134,8 +126,8 @@ def _build(parsed: ProblemText, name: str) -> Problem:
     if parsed.entropy is None and parsed.internal is None and parsed.interaction is None:
         raise InputError("entropy", "nothing", "[entropy] with diffusion = D, a number above 0")
     if parsed.initial is None:
-        raise InputError("initial", "nothing", '[initial] with kind = "gaussian" or "mixture"')
-    initial = _initial(parsed.initial)
+        raise InputError("initial", "nothing", '[initial] with kind = "gaussian", "mixture" or "samples"')
+    initial = initial_of(parsed.initial, folder)
     expression = None if potential is None else Expression(potential.expression or "", initial.dim, parsed.constants)
     energy = FreeEnergy(expression, *_others(parsed, initial.dim))
     return _problem(energy, initial, parsed.name or name)
@@ -148,7 +140,7 @@ def _others(parsed: ProblemText, dim: int) -> tuple[AbstractInternal | None, Abs
     return internal, None if section is None else interaction_of(section, dim, parsed.constants)
 
 
-def _from_gallery(parsed: ProblemText, potential: PotentialSection) -> Problem:
+def _from_gallery(parsed: ProblemText, potential: PotentialSection, folder: str | os.PathLike) -> Problem:
     """A gallery problem, its entropy and start replaced where the file gives them; its reference goes with either."""
     if parsed.constants:
         raise InputError("constants", list(parsed.constants), "none beside gallery: use potential.parameters")
@@ -165,11 +157,11 @@ def _from_gallery(parsed: ProblemText, potential: PotentialSection) -> Problem:
     if parsed.entropy is None and parsed.initial is None:
         return Problem(base.energy, base.initial, name, base.reference)
     internal = base.energy.internal if parsed.entropy is None else Entropy(parsed.entropy.diffusion)
-    initial = base.initial if parsed.initial is None else _initial(parsed.initial)
+    initial = base.initial if parsed.initial is None else initial_of(parsed.initial, folder)
     return _problem(FreeEnergy(base.energy.potential, internal, base.energy.interaction), initial, name)
 
 
-def _problem(energy: FreeEnergy, initial: Gaussian | Mixture | Any, name: str) -> Problem:
+def _problem(energy: FreeEnergy, initial: AbstractDensity, name: str) -> Problem:
     reference, V = None, energy.potential
     if V is not None and energy.interaction is None and energy.diffusion and initial.dim <= QUADRATURE:
         reference = QuadratureReference(V, energy.diffusion, initial.dim)  # computed only when it is asked
@@ -178,23 +170,6 @@ def _problem(energy: FreeEnergy, initial: Gaussian | Mixture | Any, name: str) -
     except InputError as error:
         names = {"energy.potential": "potential", "energy.interaction": "interaction", "FastDiffusion.m": "internal.m"}
         raise _renamed(error, names.get(error.field, error.field)) from None
-
-
-def _initial(section: InitialSection) -> Gaussian | Mixture:
-    wanted = {"gaussian": ("mean", "covariance"), "mixture": ("weights", "means", "covariances")}[section.kind]
-    for field in ("mean", "covariance", "weights", "means", "covariances"):
-        value = getattr(section, field)
-        if value is None and field in wanted:
-            raise InputError(f"initial.{field}", "nothing", f"{', '.join(wanted)} for a {section.kind}")
-        if value is not None and field not in wanted:
-            raise InputError(f"initial.{field}", value, f"{', '.join(wanted)} for a {section.kind}")
-    try:
-        if section.kind == "mixture":
-            return Mixture(section.weights, section.means, section.covariances)
-        mean = section.mean if isinstance(section.mean, list) else [section.mean]
-        return Gaussian(mean, section.covariance)
-    except InputError as error:
-        raise _renamed(error, "initial." + error.field.partition(".")[2]) from None
 
 
 def _renamed(error: InputError, field: str) -> InputError:

@@ -22,7 +22,10 @@ def gallery_source(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def toml_source(text: str, overrides: dict[str, Any]) -> dict[str, Any]:
-    """The source of `read_problem(text, overrides)`: the whole text is kept, so that the file may change later."""
+    """The source of `read_problem(text, overrides)`: the whole text is kept, so that the file may change later.
+
+    A data file that the text names is not kept: the overrides of a `ProblemFile` say what it came to.
+    """
     return {"kind": "toml", "text": text, "overrides": encode("overrides", overrides)}
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from genwgp.errors import GenwgpError
+from genwgp.initial import FittedGaussian, FittedMixture
 
 if TYPE_CHECKING:
     from genwgp.problem import Problem
@@ -16,8 +17,8 @@ def summary(solution: "Solution") -> dict[str, Any]:
     particles), `log_normaliser` (log Z by importance weights at the last node), `equilibrium_free_energy` (-D log Z),
     `effective_sample_size` (fraction of 1), `action` and `action_second_form` (they differ by quadrature and sampling),
     `length`, `speed_spread` (largest change between adjacent layers), `direction_residual` (the largest one at the
-    nodes before 99 % of the drop of F), `seconds`; `reference_free_energy` where it is known independently.
-    None where a figure does not exist.
+    nodes before 99 % of the drop of F), `seconds`; `reference_free_energy` where it is known independently; `start`,
+    the entries of the `FitQuality` of a start that was fitted to samples. None where a figure does not exist.
     """
     path, diagnostics = solution.path, solution.diagnostics
     entropic = solution.problem.energy.diffusion > 0
@@ -25,6 +26,7 @@ def summary(solution: "Solution") -> dict[str, Any]:
     return {
         "problem": solution.problem.name,
         "dim": solution.problem.dim,
+        "start": _start(solution.problem),
         "result": str(getattr(solution.result, "value", solution.result)),
         "message": solution.message,
         "layers": len(path.layer_lengths),
@@ -41,6 +43,12 @@ def summary(solution: "Solution") -> dict[str, Any]:
         "direction_residual": diagnostics.get("direction_residual"),
         "seconds": solution.stats.get("seconds"),
     }
+
+
+def _start(problem: "Problem") -> dict[str, int | float] | None:
+    """How well a fitted start fits its samples; None for other starts."""
+    initial = problem.initial
+    return initial.quality._asdict() if isinstance(initial, FittedGaussian | FittedMixture) else None
 
 
 def _reference(problem: "Problem") -> float | None:
