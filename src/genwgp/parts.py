@@ -46,7 +46,7 @@ def over_parts(function: Callable) -> Callable:
 
 def each_part(function: Callable) -> Callable:
     """The same without the joining: a list, in numpy, of what it returns of each part. Of no particles there is one."""
-    compiled = eqx.filter_jit(function)
+    compiled, seen = eqx.filter_jit(function), set()
 
     @wraps(function)
     def in_parts(*arguments: Any) -> list[Any]:
@@ -64,9 +64,27 @@ def each_part(function: Callable) -> Callable:
             with jax.enable_x64(exact):
                 return jax.tree.map(np.asarray, compiled(*shared, jax.tree.map(lambda a: a[index], particles)))
 
-        return list(_threads().map(part, range(0, max(n, 1), size)))
+        starts = range(0, max(n, 1), size)
+        key = _signature((shared, jax.tree.map(lambda a: a[:1], particles)), size, exact)
+        if key is None or key not in seen:
+            # Compiled by one thread: two that compile and store the same code at once have crashed jax's cache.
+            first = [part(0)]
+            seen.add(key)
+            return first + list(_threads().map(part, starts[1:]))
+        return list(_threads().map(part, starts))
 
     return in_parts
+
+
+def _signature(arguments: Any, *others: Any) -> Any:
+    """What decides whether code must be compiled; None where that cannot be told."""
+    leaves, tree = jax.tree.flatten(arguments)
+    shapes = tuple((a.shape, a.dtype) if eqx.is_array(a) or isinstance(a, np.ndarray) else a for a in leaves)
+    try:
+        hash(found := (tree, shapes, others))
+    except TypeError:
+        return None
+    return found
 
 
 def _traceable(argument: Any) -> Any:
