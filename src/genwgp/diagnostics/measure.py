@@ -25,10 +25,10 @@ from genwgp.layers.base import AbstractLayer, State
 from genwgp.layers.velocity import VelocityLayer
 from genwgp.parts import each_part, over_parts
 from genwgp.path import Curves, WassersteinPath
+from genwgp.path.path import CLOUD
 from genwgp.problem import Problem
 
 PARTICLES = 8192  # a power of two: parts of them have equal size
-CLOUD = 4096  # that stand for the density in an interaction
 ARRIVED = 0.1  # nats from the equilibrium within which the last node stands for it, at infinite time
 SPENT = 0.99  # of the drop of F: up to there directions are judged (beyond, the force is small and mostly noise)
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from genwgp.checks import function
-from genwgp.errors import InputError
+from genwgp.energies.sums import checked, total
 
 INTERACTION = "an even function W of one difference x - y, shape (d,), that returns one number, written with jax.numpy"
 
@@ -66,29 +66,18 @@ class InteractionSum(AbstractInteraction):
     parts: tuple[AbstractInteraction, ...]
 
     def __init__(self, *parts: AbstractInteraction):
-        for part in parts:
-            if not isinstance(part, AbstractInteraction):
-                raise InputError("InteractionSum", part, "interactions, such as genwgp.QuadraticInteraction()")
-        if not parts:
-            raise InputError("InteractionSum", "nothing", "interactions, such as genwgp.QuadraticInteraction()")
-        self.parts = parts
+        allowed = "interactions, such as genwgp.QuadraticInteraction()"
+        self.parts = checked("InteractionSum", parts, AbstractInteraction, allowed)
 
     def __call__(self, z):
-        return _sum([part(z) for part in self.parts])
+        return total(part(z) for part in self.parts)
 
     def see(self, y):
         return tuple(part.see(y) for part in self.parts)
 
     def potential(self, cloud, x):
-        return _sum([part.potential(seen, x) for part, seen in zip(self.parts, cloud, strict=True)])
+        return total(part.potential(seen, x) for part, seen in zip(self.parts, cloud, strict=True))
 
     @property
     def core(self) -> float:
         return max(part.core for part in self.parts)
-
-
-def _sum(parts: list[Array]) -> Array:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from genwgp.checks import finite_number, function, positive_number, reason
+from genwgp.energies.sums import checked, total
 from genwgp.errors import InputError
 
 Numbers = Float[Array, "..."]
@@ -147,27 +148,23 @@ class InternalSum(AbstractInternal):
     parts: tuple[AbstractInternal, ...]
 
     def __init__(self, *parts: AbstractInternal):
-        for part in parts:
-            if not isinstance(part, AbstractInternal):
-                raise InputError("InternalSum", part, "internal energies, such as genwgp.Entropy(D)")
-        if not parts:
-            raise InputError("InternalSum", "nothing", "internal energies, such as genwgp.Entropy(D)")
-        self.parts = parts
+        allowed = "internal energies, such as genwgp.Entropy(D)"
+        self.parts = checked("InternalSum", parts, AbstractInternal, allowed)
 
     def value(self, rho):
-        return _sum(part.value(rho) for part in self.parts)
+        return total(part.value(rho) for part in self.parts)
 
     def derivative(self, rho):
-        return _sum(part.derivative(rho) for part in self.parts)
+        return total(part.derivative(rho) for part in self.parts)
 
     def per_particle(self, log_density):
-        return _sum(part.per_particle(log_density) for part in self.parts)
+        return total(part.per_particle(log_density) for part in self.parts)
 
     def chemical_potential(self, log_density):
-        return _sum(part.chemical_potential(log_density) for part in self.parts)
+        return total(part.chemical_potential(log_density) for part in self.parts)
 
     def slope(self, log_density):
-        return _sum(part.slope(log_density) for part in self.parts)
+        return total(part.slope(log_density) for part in self.parts)
 
     def check_dimension(self, dim):
         for part in self.parts:
@@ -201,10 +198,3 @@ class CustomInternal(AbstractInternal):
     def derivative(self, rho):
         """U'(rho)."""
         return jnp.vectorize(jax.grad(self.U))(rho)
-
-
-def _sum(parts):
-    total, *others = parts
-    for other in others:
-        total = total + other
-    return total

@@ -288,7 +288,7 @@ class _Run:
         places, states = (0.0, FIRST, PROBE, 1.0), [self.test]
         for start, stop in pairwise(places):
             states.append(carry(self.energy, segment, start, stop, states[-1]))
-        energies = [self.mean_field.at(segment, s) for s in places]
+        energies = [self.energy, *(self.mean_field.at(segment, s) for s in places[1:])]
         v = [velocity(segment, s, z) for z, s in zip(states, places, strict=True)]
         forces = [grad_mu(energy, z) for energy, z in zip(energies, states, strict=True)]
         r = [a + b for a, b in zip(v, forces, strict=True)]
