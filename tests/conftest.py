@@ -5,6 +5,7 @@ import os
 import hypothesis
 import jax
 import jaxtyping
+import pytest
 
 # A cache on disk makes repeated runs several times faster; jax reads the variable itself, the threshold is ours.
 if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
@@ -19,3 +20,11 @@ jaxtyping.install_import_hook("genwgp", "runtime_types.check")
 # The first example of a law compiles, so a deadline would only measure that.
 hypothesis.settings.register_profile("genwgp", deadline=None, max_examples=20, derandomize=True, database=None)
 hypothesis.settings.load_profile("genwgp")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _room():
+    """One process compiles more than Linux has memory maps for."""
+    from genwgp.parts import make_room
+
+    make_room()

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genwgp.parts import PART, each_part, over_parts
+from genwgp.parts import PART, each_part, make_room, over_parts
 
 
 def tree_function(scale, particles):
@@ -58,3 +58,13 @@ def test_errors_of_a_function_reach_the_caller():
 
     with pytest.raises(ValueError, match="not today"):
         over_parts(wrong)(jnp.ones((PART, 1)))
+
+
+def test_code_is_dropped_where_it_takes_its_share_of_memory_maps():
+    traced = []
+    function = jax.jit(lambda x: traced.append(x.shape) or x + 1)
+    for share, times in ((1.0, 1), (0.0, 2)):
+        function(jnp.ones(3))
+        make_room(share)
+        function(jnp.ones(3))
+        assert len(traced) == times

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, wraps
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -46,7 +47,7 @@ def over_parts(function: Callable) -> Callable:
 
 def each_part(function: Callable) -> Callable:
     """The same without the joining: a list, in numpy, of what it returns of each part. Of no particles there is one."""
-    compiled, seen = eqx.filter_jit(function), set()
+    compiled = eqx.filter_jit(function)
 
     @wraps(function)
     def in_parts(*arguments: Any) -> list[Any]:
@@ -64,27 +65,23 @@ def each_part(function: Callable) -> Callable:
             with jax.enable_x64(exact):
                 return jax.tree.map(np.asarray, compiled(*shared, jax.tree.map(lambda a: a[index], particles)))
 
-        starts = range(0, max(n, 1), size)
-        key = _signature((shared, jax.tree.map(lambda a: a[:1], particles)), size, exact)
-        if key is None or key not in seen:
-            # Compiled by one thread: two that compile and store the same code at once have crashed jax's cache.
-            first = [part(0)]
-            seen.add(key)
-            return first + list(_threads().map(part, starts[1:]))
-        return list(_threads().map(part, starts))
+        return list(_threads().map(part, range(0, max(n, 1), size)))
 
     return in_parts
 
 
-def _signature(arguments: Any, *others: Any) -> Any:
-    """What decides whether code must be compiled; None where that cannot be told."""
-    leaves, tree = jax.tree.flatten(arguments)
-    shapes = tuple((a.shape, a.dtype) if eqx.is_array(a) or isinstance(a, np.ndarray) else a for a in leaves)
+def make_room(share: float = 0.5) -> None:
+    """Drop compiled code where this share of a process's memory maps is used: XLA crashes where none is left.
+
+    Linux allows 65,530 of them unless told otherwise, and each compiled function takes about twenty: some fifty runs.
+    """
     try:
-        hash(found := (tree, shapes, others))
-    except TypeError:
-        return None
-    return found
+        limit = int(Path("/proc/sys/vm/max_map_count").read_text())
+        used = Path("/proc/self/maps").read_bytes().count(b"\n")
+    except OSError:  # a system without such a limit
+        return
+    if used > share * limit:
+        jax.clear_caches()
 
 
 def _traceable(argument: Any) -> Any:

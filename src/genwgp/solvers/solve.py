@@ -14,6 +14,7 @@ from genwgp.checks import integer
 from genwgp.diagnostics import measure, verdict
 from genwgp.errors import InputError, NotConvergedError
 from genwgp.layers.base import AbstractLayer
+from genwgp.parts import make_room
 from genwgp.path import WassersteinPath
 from genwgp.problem import Problem
 from genwgp.solvers.adam import Adam, train
@@ -66,6 +67,7 @@ def solve(
     method = CausalSweep() if method is None else method
     _check(problem, action, method, progress)
     K, seed = integer("layers", layers, most=MAX_LAYERS), _seed(key)
+    make_room()
     began = time.perf_counter()
     tell = (lambda event: None) if progress is None else progress
     if isinstance(method, Adam):
