@@ -1,12 +1,13 @@
-"""The defaults against references at eight places of the path, on problems that are neither Gaussian nor convex.
+"""The defaults against references at eight places of the path, on problems that don't flatter, and of every energy.
 
-    python benchmarks/accuracy.py [--seeds N] [PROBLEM ...]
+    python benchmarks/accuracy.py [--table potentials | energies] [--seeds N] [PROBLEM ...]
 
-writes benchmarks/results/accuracy.md. PROBLEM: labels of the table, as "tilted-double-well, diffusion = 0.5"; rows of
-other problems are kept. Each figure is the mean over the seeds of the worst of the eight places.
+writes benchmarks/results/accuracy.md or accuracy-of-energies.md. PROBLEM: labels of the table, as
+"tilted-double-well, diffusion = 0.5"; rows of other problems are kept. Each figure is the mean over the seeds of the
+worst of the eight places.
 """
 
-import sys
+import argparse
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from genwgp.diagnostics.compare import places
 from genwgp.references import reference_for
 
 PARTICLES, DRAWN = 16384, 400_000
-CASES: list[tuple[str, dict[str, Any]]] = [
+# Problem, its parameters, and a horizon where there is no equilibrium.
+Case = tuple[str, dict[str, Any], float | None]
+POTENTIALS: list[tuple[str, dict[str, Any]]] = [
     ("ornstein-uhlenbeck-mixture", {"dim": 2}),
     ("ornstein-uhlenbeck-mixture", {"dim": 5}),
     ("ornstein-uhlenbeck-mixture", {"dim": 10}),
@@ -33,7 +36,33 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("double-well-1d", {}),
     ("double-well-1d", {"barrier": 8.0}),
 ]
-TABLE = Path(__file__).parent / "results" / "accuracy.md"
+ENERGIES: list[Case] = [
+    ("heat", {}, 1.0),
+    ("porous-medium", {"dim": 1}, None),
+    ("porous-medium", {"dim": 2}, None),
+    ("porous-medium", {"dim": 3}, None),
+    ("porous-medium", {"dim": 10}, None),
+    ("porous-medium", {"dim": 1, "stiffness": 0.0}, 4.0),
+    ("porous-medium", {"dim": 2, "stiffness": 0.0}, 4.0),
+    ("porous-medium", {"dim": 3, "stiffness": 0.0}, 4.0),
+    ("porous-medium", {"dim": 10, "stiffness": 0.0}, 4.0),
+    ("fast-diffusion", {}, None),
+    ("mckean-vlasov", {"dim": 2}, None),
+    ("mckean-vlasov", {"dim": 10}, None),
+    ("desai-zwanzig", {"diffusion": 0.3}, None),
+    ("desai-zwanzig", {"diffusion": 1.0}, None),
+    ("keller-segel", {}, 1.0),
+    ("aggregation-quartic", {"dim": 2}, None),
+    ("aggregation-quartic", {"dim": 5}, None),
+    ("aggregation-disk", {}, None),
+    ("aggregation-annulus", {}, None),
+    ("aggregation-diffusion", {}, None),
+]
+RESULTS = Path(__file__).parent / "results"
+TABLES = {
+    "potentials": (RESULTS / "accuracy.md", [(name, parameters, None) for name, parameters in POTENTIALS]),
+    "energies": (RESULTS / "accuracy-of-energies.md", ENERGIES),
+}
 HEADER = {
     "problem": "",
     "seeds": "",
@@ -76,14 +105,15 @@ def moment_errors(path: Any, reference: Any, seed: int) -> tuple[float, float]:
     return max(mean), max(covariance)
 
 
-def figures(problem: gw.Problem, reference: Any, seed: int) -> dict[str, float]:
+def figures(problem: gw.Problem, reference: Any, horizon: float | None, seed: int) -> dict[str, float]:
     began = time.perf_counter()
-    solution = gw.solve(problem, key=jax.random.key(seed), throw=False)
+    action = None if horizon is None else gw.FiniteHorizonAction(horizon)
+    solution = gw.solve(problem, action, key=jax.random.key(seed), throw=False)
     seconds = time.perf_counter() - began
     path, found = solution.path, compare(solution, reference)
     mean, covariance = moment_errors(path, reference, seed)
-    F = found.free_energy
-    spent = (path.free_energy[0] - F) / (path.free_energy[0] - path.equilibrium.free_energy)
+    F, end = found.free_energy, path.equilibrium.free_energy
+    spent = (path.free_energy[0] - F) / (path.free_energy[0] - (end if np.isfinite(end) else path.free_energy[-1]))
     late = np.abs(found.time_ratio - 1)
     until = lambda share: float(np.nanmax(np.where(spent <= share, late, np.nan), initial=0.0))
     return {
@@ -104,45 +134,49 @@ def figures(problem: gw.Problem, reference: Any, seed: int) -> dict[str, float]:
 FORMAT = {"W2 / floor": "{:.2f}", "KL": "{:.1e}", "ESS": "{:.4f}", "direction": "{:.3f}", "s": "{:.0f}"}
 
 
-def row(label: str, problem: gw.Problem, seeds: int) -> list[str]:
+def row(label: str, problem: gw.Problem, horizon: float | None, seeds: int) -> list[str]:
     reference = reference_for(problem)
-    runs = [figures(problem, reference, seed) for seed in range(seeds)]
+    runs = [figures(problem, reference, horizon, seed) for seed in range(seeds)]
     mean = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
     shown = {name: FORMAT.get(name, "{:.2%}").format(value) for name, value in mean.items()}
+    shown = {name: "" if value.startswith("nan") else value for name, value in shown.items()}
     shown["converged"] = f"{sum(run['converged'] for run in runs)} of {seeds}"
     return [label, str(seeds), *(shown[name] for name in list(HEADER)[2:])]
 
 
 NOTES = f"""
 K = 12 layers, all defaults, float64; the first row of figures is what is aimed at. Every figure is the worst of eight
-places equidistant in arclength, its mean over the seeds. `W2 / floor`: exact W2 of 4,000 samples over the same between
-two draws of the reference. `mean`, `covariance`: relative errors, {PARTICLES} quasi-random particles. `F`: error of the
-free energy at the same time, over its drop. `t to 99 %`, `t to 99.9 %`: relative error of the time at which F has its
-value, up to that share of the drop of F. `KL`, `ESS`: of the last node to the equilibrium. `direction`: largest
-direction residual before 99 % of the drop. `s`: seconds of `solve`, compilation included. The references are exact, or
-finite volumes on their default mesh (docs/references.md).
+places equidistant in arclength, its mean over the seeds; none where there is no such figure. `W2 / floor`: exact W2 of
+4,000 samples over the same between two draws of the reference. `mean`, `covariance`: relative errors, {PARTICLES}
+quasi-random particles. `F`: error of the free energy at the same time, over its drop. `t to 99 %`, `t to 99.9 %`:
+relative error of the time at which F has its value, up to that share of the drop of F. `KL`, `ESS`: of the last node to
+the equilibrium. `direction`: largest direction residual before 99 % of the drop. `s`: seconds of `solve`, compilation
+included. The references are exact, or finite volumes on their default mesh, or particles (docs/references.md).
 """
 
 
 def main() -> None:
     jax.config.update("jax_enable_x64", True)
-    arguments = sys.argv[1:]
-    seeds = 3
-    if "--seeds" in arguments:
-        i = arguments.index("--seeds")
-        seeds = int(arguments[i + 1])
-        del arguments[i : i + 2]
-    known = earlier(TABLE)
-    labels = [labelled(*case) for case in CASES]
-    for label, (name, parameters) in zip(labels, CASES, strict=True):
-        if not arguments or label in arguments:
-            known[label] = row(label, gw.problems.get(name, **parameters), seeds)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--table", choices=TABLES, default="potentials")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("problems", nargs="*", help="labels of the table; all of them where none is given")
+    given = parser.parse_args()
+    path, cases = TABLES[given.table]
+    known, labels = earlier(path), [label_of(*case) for case in cases]
+    for label, (name, parameters, horizon) in zip(labels, cases, strict=True):
+        if not given.problems or label in given.problems:
+            known[label] = row(label, gw.problems.get(name, **parameters), horizon, given.seeds)
             print(" | ".join(known[label]), flush=True)
             rows = [list(HEADER.values())] + [known[label] for label in labels if label in known]
             table = markdown(list(HEADER), rows)
-            TABLE.write_text(
+            path.write_text(
                 f"# Accuracy with the defaults\n\n{table}\n{NOTES}\nMachine: {machine()}.\n", encoding="utf-8"
             )
+
+
+def label_of(name: str, parameters: dict[str, Any], horizon: float | None) -> str:
+    return labelled(name, parameters if horizon is None else parameters | {"T": horizon})
 
 
 if __name__ == "__main__":

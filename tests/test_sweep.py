@@ -55,9 +55,15 @@ TERMS = {
 }
 
 
+def mixed(x, log_density, y):
+    """Depends on all that a functional may depend on."""
+    return jnp.exp(0.3 * log_density) * jnp.mean(jnp.exp(-0.2 * jnp.sum((x - y) ** 2, 1)))
+
+
 MOVED = {
     "entropy": gw.FreeEnergy(potential, gw.Entropy(0.7)),
     "porous medium, interaction": gw.FreeEnergy(potential, PorousMedium(1.5, 3.0), GaussianInteraction(2.0, 0.8)),
+    "functional": gw.FreeEnergy(potential, functional=gw.Functional(mixed, mixed)),
 }
 
 

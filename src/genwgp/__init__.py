@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from genwgp.energies import Entropy as Entropy
     from genwgp.energies import FastDiffusion as FastDiffusion
     from genwgp.energies import FreeEnergy as FreeEnergy
+    from genwgp.energies import Functional as Functional
     from genwgp.energies import GaussianInteraction as GaussianInteraction
     from genwgp.energies import Interaction as Interaction
     from genwgp.energies import InteractionSum as InteractionSum
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from genwgp.energies import PowerInteraction as PowerInteraction
     from genwgp.energies import QuadraticInteraction as QuadraticInteraction
     from genwgp.energies import QuarticInteraction as QuarticInteraction
+    from genwgp.energies import RandomBatch as RandomBatch
     from genwgp.energies import RelativeEntropy as RelativeEntropy
     from genwgp.errors import GenwgpError as GenwgpError
     from genwgp.errors import InputError as InputError
@@ -52,6 +54,7 @@ __all__ = [
     "FastDiffusion",
     "FiniteHorizonAction",
     "FreeEnergy",
+    "Functional",
     "Gaussian",
     "GaussianInteraction",
     "GenwgpError",
@@ -70,6 +73,7 @@ __all__ = [
     "Problem",
     "QuadraticInteraction",
     "QuarticInteraction",
+    "RandomBatch",
     "RelativeEntropy",
     "Result",
     "Solution",
@@ -92,6 +96,8 @@ _HOMES = {
         "Entropy",
         "FastDiffusion",
         "FreeEnergy",
+        "Functional",
+        "Functional",
         "GaussianInteraction",
         "Interaction",
         "InteractionSum",
@@ -103,6 +109,8 @@ _HOMES = {
         "PowerInteraction",
         "QuadraticInteraction",
         "QuarticInteraction",
+        "RandomBatch",
+        "RandomBatch",
         "RelativeEntropy",
     ),
     "errors": ("GenwgpError", "InputError", "NotConvergedError"),

@@ -22,6 +22,7 @@ from genwgp.initial.mixture import Mixture
 from genwgp.references.base import ExactSolution
 
 PROBES = 64
+SAMPLES = 1024  # that compare a functional with its first variation
 ODD = 1e-5  # difference of W(z) and W(-z), over the largest W, that is rounding in float32
 REFERENCE = ("log_normaliser", "equilibrium_free_energy", "density")
 
@@ -35,7 +36,8 @@ class Problem(eqx.Module):
     Everything that can be wrong with them is found here, at 64 samples of the start: InputError if V or W cannot be
     traced by jax, does not return one number, or if V, W, their gradients, log rho or the score is not finite there; if
     W is not even, or not differentiable at zero; if the internal energy has no flow in d dimensions; and if V, W or log
-    rho depends on an entry outside of an array, which jax would replace by the nearest one without a word.
+    rho depends on an entry outside of an array, which jax would replace by the nearest one without a word. A functional
+    is looked at at 1024 samples.
     """
 
     energy: FreeEnergy
@@ -60,6 +62,9 @@ class Problem(eqx.Module):
             _check_interaction(energy.interaction, points)
         if energy.internal is not None:
             energy.internal.check_dimension(self.initial.dim)
+        if energy.functional is not None:
+            many = self.initial.sample(jax.random.key(1), SAMPLES)
+            energy.functional.check(many, self.initial.log_prob(many), self.initial.score(many))
 
     @property
     def dim(self) -> int:

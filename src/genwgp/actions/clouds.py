@@ -14,9 +14,9 @@ from genwgp.parts import over_particles
 @eqx.filter_jit
 def clouds_along(layers: AbstractLayer, energy: FreeEnergy, x: Float[Array, "m d"], points: int = 3) -> Cloud:
     """What the interaction sees of particles that start at x, in each layer of a stacked chain: (K, q + 2) entries, at
-    its start, at its q quadrature points (`AbstractLayer.quadrature`) and at its end. None without an interaction."""
-    interaction = energy.interaction
-    if interaction is None:
+    its start, at its q quadrature points (`AbstractLayer.quadrature`) and at its end. None where nothing
+    interacts."""
+    if not energy.interacting:
         return None
     arrays, static = eqx.partition(layers, eqx.is_array)
 
@@ -25,6 +25,6 @@ def clouds_along(layers: AbstractLayer, energy: FreeEnergy, x: Float[Array, "m d
         theta = layer.quadrature(points)[0].astype(x.dtype)
         at = lambda theta: over_particles(lambda x: layer.forward(x, theta)[0], x)
         ways = jnp.concatenate([x[None], jax.lax.map(at, jnp.append(theta, jnp.ones_like(theta[0])))])
-        return ways[-1], jax.lax.map(interaction.see, ways)
+        return ways[-1], jax.lax.map(energy.see, ways)
 
     return jax.lax.scan(through, x, arrays)[1]

@@ -71,7 +71,7 @@ def _walk(layers, energy, durations, clouds, points: int, state: State) -> tuple
 
 def _clouds(problem: Problem, layers: AbstractLayer, seed: int, points: int) -> Cloud:
     """What an interaction sees along the path, of particles other than those that are measured."""
-    if problem.energy.interaction is None:
+    if not problem.energy.interacting:
         return None
     x = jnp.asarray(problem.initial.quasi_sample(seed + 1, CLOUD), dtype=float)
     return clouds_along(layers, problem.energy, x, points)
@@ -174,7 +174,7 @@ def log_weights(energy: FreeEnergy, x: Any, log_density: Any) -> np.ndarray:
 
     `energy`: with its mean field (`FreeEnergy.among`) where there is an interaction.
     """
-    if energy.diffusion == 0 or (energy.potential is None and energy.interaction is None):
+    if not energy.gibbs:
         return np.zeros(0)
     value = _chemical_potential(energy, (jnp.asarray(x, dtype=float), jnp.asarray(log_density, dtype=float)))
     return -np.asarray(value, dtype=np.float64) / energy.diffusion

@@ -2,6 +2,7 @@
 
 from genwgp.energies.free_energy import FreeEnergy as FreeEnergy
 from genwgp.energies.free_energy import RelativeEntropy as RelativeEntropy
+from genwgp.energies.functional import Functional as Functional
 from genwgp.energies.interaction import AbstractInteraction as AbstractInteraction
 from genwgp.energies.interaction import Interaction as Interaction
 from genwgp.energies.interaction import InteractionSum as InteractionSum
@@ -18,6 +19,7 @@ from genwgp.energies.kernels import NewtonianInteraction as NewtonianInteraction
 from genwgp.energies.kernels import PowerInteraction as PowerInteraction
 from genwgp.energies.kernels import QuadraticInteraction as QuadraticInteraction
 from genwgp.energies.kernels import QuarticInteraction as QuarticInteraction
+from genwgp.energies.random_batch import RandomBatch as RandomBatch
 
 __all__ = [
     "AbstractInteraction",
@@ -26,6 +28,7 @@ __all__ = [
     "Entropy",
     "FastDiffusion",
     "FreeEnergy",
+    "Functional",
     "GaussianInteraction",
     "Interaction",
     "InteractionSum",
@@ -37,5 +40,6 @@ __all__ = [
     "PowerInteraction",
     "QuadraticInteraction",
     "QuarticInteraction",
+    "RandomBatch",
     "RelativeEntropy",
 ]

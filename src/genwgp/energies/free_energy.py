@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from genwgp.checks import function, positive_number
+from genwgp.energies.functional import Functional
 from genwgp.energies.interaction import INTERACTION, AbstractInteraction, Cloud, Interaction
 from genwgp.energies.internal import AbstractInternal, Entropy
 from genwgp.errors import InputError
@@ -26,21 +27,23 @@ class FreeEnergy(eqx.Module):
 
     `potential`: V, one point (d,) -> scalar, written with jax.numpy, four times differentiable; None: no potential.
     `interaction`: W, one difference (d,) -> scalar, even, twice differentiable, or one of genwgp.energies; None.
-    `internal`: Entropy(D), PorousMedium(m, D), ...; None for no diffusion. At least one of them must be given.
+    `internal`: Entropy(D), PorousMedium(m, D), ...; None for no diffusion. `functional`: a Functional E[rho], by its
+    first variation, which is added to F; None. At least one of them must be given.
 
-    The chemical potential is mu = V + W * rho + D U'(rho), known up to a constant; the flow moves a particle with
-    -grad mu. The methods take particles x (n, d) of rho with what they carry: log rho(x) (n,) and the score
-    grad log rho(x) (n, d). Energies are in the units of V. With d rho/dt = div(rho grad mu) and an entropy this is the
+    The chemical potential is mu = V + W * rho + D U'(rho) + delta E / delta rho, known up to a constant; the flow moves
+    a particle with -grad mu. The methods take particles x (n, d) of rho with what they carry: log rho(x) (n,) and the
+    score grad log rho(x) (n, d). Energies are in the units of V. With an entropy d rho/dt = div(rho grad mu) is the
     Fokker-Planck equation in the convention of Jordan, Kinderlehrer and Otto, SIAM J. Math. Anal. 29 (1998).
 
     rho in W * rho: by default the particles themselves, each without itself: no bias. `among(y)` is the same energy
     with the mean field of other particles y, as a function of one point; then x may be any points.
-    InputError if all are None, V or W are not callable, or `internal` is not an internal energy.
+    InputError if all are None, V or W are not callable, or `internal` or `functional` are not what they must be.
     """
 
     potential: Callable | None
     interaction: AbstractInteraction | None
     internal: AbstractInternal | None
+    functional: Functional | None
     cloud: Cloud
 
     def __init__(
@@ -48,15 +51,29 @@ class FreeEnergy(eqx.Module):
         potential: Callable | None = None,
         internal: AbstractInternal | None = None,
         interaction: AbstractInteraction | Callable | None = None,
+        functional: Functional | None = None,
     ):
-        if potential is None and interaction is None and internal is None:
+        if potential is None and interaction is None and internal is None and functional is None:
             raise InputError("FreeEnergy", "no potential, interaction or internal energy", "at least one of them")
         if internal is not None and not isinstance(internal, AbstractInternal):
             raise InputError("FreeEnergy.internal", internal, INTERNAL)
         self.potential = None if potential is None else function("FreeEnergy.potential", potential, POTENTIAL)
         if interaction is not None and not isinstance(interaction, AbstractInteraction):
             interaction = Interaction(function("FreeEnergy.interaction", interaction, INTERACTION))
-        self.interaction, self.internal, self.cloud = interaction, internal, None
+        if functional is not None and not isinstance(functional, Functional):
+            raise InputError("FreeEnergy.functional", functional, "genwgp.Functional(first_variation, value), or None")
+        self.interaction, self.internal, self.functional, self.cloud = interaction, internal, functional, None
+
+    @property
+    def interacting(self) -> bool:
+        """Whether forces depend on where other particles are."""
+        return self.interaction is not None or self.functional is not None
+
+    @property
+    def gibbs(self) -> bool:
+        """Whether a stationary density is exp(-(V + W * rho) / D) / Z: an entropy and what it acts against."""
+        landscape = self.potential is not None or self.interaction is not None
+        return self.diffusion > 0 and landscape and self.functional is None
 
     @property
     def diffusion(self) -> float:
@@ -65,14 +82,19 @@ class FreeEnergy(eqx.Module):
 
     def among(self, y: Points) -> "FreeEnergy":
         """The same energy with the mean field of particles y (m, d) as W * rho."""
-        return self if self.interaction is None else self.seeing(self.interaction.see(y))
+        return self.seeing(self.see(y)) if self.interacting else self
+
+    def see(self, y: Points) -> Cloud:
+        """What the interaction and the functional need of particles y (m, d): nothing where there is neither."""
+        seen = None if self.interaction is None else self.interaction.see(y)
+        return (seen, None if self.functional is None else y)
 
     def seeing(self, cloud: Cloud) -> "FreeEnergy":
-        """The same with what `AbstractInteraction.see` made of particles."""
+        """The same with what `see` made of particles."""
         seeing: Any = object.__new__(FreeEnergy)
-        parts = {"potential": self.potential, "interaction": self.interaction, "internal": self.internal}
-        for name, part in (parts | {"cloud": cloud}).items():
-            object.__setattr__(seeing, name, part)
+        for name in ("potential", "interaction", "internal", "functional"):
+            object.__setattr__(seeing, name, getattr(self, name))
+        object.__setattr__(seeing, "cloud", cloud)
         return seeing
 
     def value(self, x: Points, log_density: Numbers) -> Float[Array, ""]:
@@ -81,27 +103,39 @@ class FreeEnergy(eqx.Module):
 
     def per_particle(self, x: Points, log_density: Numbers) -> Numbers:
         """V(x) + (W * rho)(x) / 2 + D U(rho) / rho of each particle: the summand of F."""
-        inner = jnp.zeros_like(log_density) if self.internal is None else self.internal.per_particle(log_density)
-        return self._outer(x, 0.5) + inner
+        result = self._outer(x, 0.5)
+        if self.internal is not None:
+            result = result + self.internal.per_particle(log_density)
+        if self.functional is not None:
+            result = result + self.functional.per_particle(self._particles(x), x, log_density)
+        return result
 
     def chemical_potential(self, x: Points, log_density: Numbers) -> Numbers:
         """mu = V(x) + (W * rho)(x) + D U'(rho) at each particle, up to a constant."""
-        inner = jnp.zeros_like(log_density) if self.internal is None else self.internal.chemical_potential(log_density)
-        return self._outer(x, 1.0) + inner
+        result = self._outer(x, 1.0)
+        if self.internal is not None:
+            result = result + self.internal.chemical_potential(log_density)
+        if self.functional is not None:
+            functional, y = self.functional, self._particles(x)
+            result = result + over_particles(lambda p: functional.potential(y, *p), (x, log_density))
+        return result
 
     def gradient(self, x: Points, log_density: Numbers, score: Points) -> Points:
         """grad mu at each particle; the flow moves it with minus this."""
         result = self.drift(x)
-        if self.internal is None:
-            return result
-        return result + self.internal.slope(log_density)[:, None] * score
+        if self.internal is not None:
+            result = result + self.internal.slope(log_density)[:, None] * score
+        if self.functional is not None:
+            functional, y = self.functional, self._particles(x)
+            result = result + over_particles(lambda p: functional.with_force(y, *p)[:-1], (x, log_density, score))
+        return result
 
     def dissipation(self, x: Points, log_density: Numbers, score: Points) -> Float[Array, ""]:
         """I = int |grad mu|^2 rho = -dF/dt along the flow: the mean of |grad mu|^2."""
         return jnp.mean(jnp.sum(self.gradient(x, log_density, score) ** 2, axis=-1))
 
     def drift(self, x: Points) -> Points:
-        """grad V + grad W * rho: what moves particles but for the internal energy."""
+        """grad V + grad W * rho: what moves particles but for the internal energy and a functional."""
         if self.potential is None and self.interaction is None:
             return jnp.zeros_like(x)
         if self.interaction is None:
@@ -136,6 +170,10 @@ class FreeEnergy(eqx.Module):
             return self, 1.0
         return self.among(x), len(x) / max(len(x) - 1, 1)
 
+    def _particles(self, x: Points) -> Float[Array, "m d"]:
+        """Particles of rho, for the functional: those of `among`, or x."""
+        return x if self.cloud is None else self.cloud[1]
+
     def _potential(self, x: Float[Array, " d"]) -> Float[Array, ""]:
         assert self.potential is not None
         # A potential may be a constant or return whole numbers; strict promotion asks for one dtype.
@@ -144,7 +182,7 @@ class FreeEnergy(eqx.Module):
     def _mean(self, x: Float[Array, " d"]) -> Float[Array, ""]:
         """(W * rho)(x) of the cloud."""
         assert self.interaction is not None
-        return self.interaction.potential(self.cloud, x)
+        return self.interaction.potential(self.cloud[0], x)
 
 
 class RelativeEntropy(FreeEnergy):

@@ -125,7 +125,7 @@ class MorseInteraction(_Radial):
         attraction: float = 0.5,
         repulsion_length: float = 1.0,
         attraction_length: float = 2.0,
-        epsilon: float = 0.05,
+        epsilon: float = 0.02,
     ):
         self.repulsion = finite_number("MorseInteraction.repulsion", repulsion)
         self.attraction = finite_number("MorseInteraction.attraction", attraction)
@@ -151,7 +151,7 @@ class PowerInteraction(_Regularised):
     repulsion: float
     strength: float
 
-    def __init__(self, attraction: float = 2.0, repulsion: float = 0.0, strength: float = 1.0, epsilon: float = 0.05):
+    def __init__(self, attraction: float = 2.0, repulsion: float = 0.0, strength: float = 1.0, epsilon: float = 0.02):
         self.attraction = finite_number("PowerInteraction.attraction", attraction)
         self.repulsion = finite_number("PowerInteraction.repulsion", repulsion)
         if not self.attraction > self.repulsion:
@@ -173,7 +173,7 @@ class LogarithmicInteraction(_Radial):
 
     strength: float
 
-    def __init__(self, strength: float = 1.0, epsilon: float = 0.05):
+    def __init__(self, strength: float = 1.0, epsilon: float = 0.02):
         self.strength = finite_number("LogarithmicInteraction.strength", strength)
         self.epsilon = positive_number("LogarithmicInteraction.epsilon", epsilon)
 
@@ -190,7 +190,7 @@ class NewtonianInteraction(_Radial):
     dim: int = eqx.field(static=True)
     strength: float
 
-    def __init__(self, dim: int, strength: float = 1.0, epsilon: float = 0.05):
+    def __init__(self, dim: int, strength: float = 1.0, epsilon: float = 0.02):
         self.dim = integer("NewtonianInteraction.dim", dim)
         self.strength = finite_number("NewtonianInteraction.strength", strength)
         self.epsilon = positive_number("NewtonianInteraction.epsilon", epsilon)

@@ -139,7 +139,7 @@ class WassersteinPath(eqx.Module):
     ) -> FreeEnergy:
         """The free energy in the mean field of the path there, from 4096 particles of the start; the energy itself
         where there is no interaction."""
-        if self.energy.interaction is None:
+        if not self.energy.interacting:
             return self.energy
         x0 = self.initial.quasi_sample(CLOUD_SEED, CLOUD)
         return self.energy.among(self.transport(x0, time=time, arclength=arclength, node=node))

@@ -27,7 +27,7 @@ class Charge(eqx.Module):
         return -0.5 * self.charge * jnp.log(x @ x + self.epsilon**2)
 
 
-def disk(width: float = 0.3, stretch: float = 1.0, epsilon: float = 0.05) -> Problem:
+def disk(width: float = 0.3, stretch: float = 1.0, epsilon: float = 0.02) -> Problem:
     """Aggregation in 2-D: W = |z|^2/2 - log|z|, no diffusion, from a Gaussian to the uniform unit disk.
 
     The start is N((0.5, -0.3), diag(stretch, 1) width^2); for stretch = 1 the reference knows the whole path. |z| in
@@ -40,7 +40,7 @@ def disk(width: float = 0.3, stretch: float = 1.0, epsilon: float = 0.05) -> Pro
     return Problem(FreeEnergy(interaction=interaction), start, name, NewtonianAggregation(start))
 
 
-def annulus(charge: float = 0.25, clusters: int = 6, epsilon: float = 0.05) -> Problem:
+def annulus(charge: float = 0.25, clusters: int = 6, epsilon: float = 0.02) -> Problem:
     """Aggregation around a charge in 2-D: V = -charge log|x|, W = |z|^2/2 - log|z|, no diffusion, to an annulus.
 
     The start is a ring of `clusters` Gaussians of standard deviation 0.25 at the distance 1 + sqrt(charge) from 0, so

@@ -44,3 +44,10 @@ def time_in(t: Any) -> Float[Array, ""]:
 def is_finite(t: Any) -> bool:
     """Whether a time is finite; one that jax is tracing counts as finite."""
     return is_traced(t) or bool(np.isfinite(t))
+
+
+def without_functional(reference: str, energy: Any) -> Any:
+    """The energy; InputError if it has a functional of a user, which this reference cannot treat."""
+    if getattr(energy, "functional", None) is not None:
+        raise InputError("energy.functional", "a functional", f"none: {reference} follows V, W and internal energies")
+    return energy

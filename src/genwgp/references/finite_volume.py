@@ -13,7 +13,7 @@ from genwgp.energies.internal import AbstractInternal, Entropy
 from genwgp.errors import InputError, NotConvergedError
 from genwgp.initial.foreign import as_density
 from genwgp.references.automatic import INITIAL_FIELD, LOG_DENSITY, POTENTIAL_FIELD, automatic_box, automatic_cells
-from genwgp.references.base import time_of
+from genwgp.references.base import time_of, without_functional
 from genwgp.references.convolution import INTERACTION, Convolution
 from genwgp.references.evaluate import on_points
 from genwgp.references.grid_density import GridDensity
@@ -83,7 +83,7 @@ class FiniteVolume:
     @classmethod
     def of(cls, problem: Any, **settings: Any) -> "FiniteVolume":
         """The path of a problem: of its `energy` from its `initial`; `settings`: box, cells, tolerance, walls."""
-        energy = problem.energy
+        energy = without_functional("FiniteVolume", problem.energy)
         parts = {part: getattr(energy, part, None) for part in ("potential", "interaction", "internal")}
         return cls(problem.initial, **parts, **settings)
 

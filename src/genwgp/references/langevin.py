@@ -12,10 +12,11 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from genwgp.checks import function, integer, positive_number
 from genwgp.energies.free_energy import POTENTIAL, FreeEnergy
 from genwgp.energies.internal import Entropy
+from genwgp.energies.random_batch import RandomBatch
 from genwgp.errors import InputError
 from genwgp.initial.base import AbstractDensity, Points
 from genwgp.initial.foreign import as_density
-from genwgp.references.base import time_of
+from genwgp.references.base import time_of, without_functional
 
 PILOTS, PILOT_ROUNDS, PILOT_STEPS = 256, 4, 100  # particles that look how stiff the problem is, rounds, steps in each
 SHARE = 0.1  # of the time 1 / (largest curvature of V), the longer step
@@ -74,7 +75,8 @@ class Langevin:
 
     `initial`: a density. `potential`: V, one point (d,) -> scalar, or None. `internal`: genwgp.Entropy(D), or None: no
     noise. `particles`: their number. `step`: h; by default 0.1 over the largest eigenvalue of Hess (V + W * rho) at the
-    start and where a few particles go. `seed`: of start and noise. `interaction`: W as FreeEnergy takes it.
+    start and where a few particles go. `seed`: of start and noise. `interaction`: W as FreeEnergy takes it; of a
+    RandomBatch each step draws another.
     Particles know neither log Z nor F. InputError for unusable arguments, or where particles escape to infinity.
     """
 
@@ -108,7 +110,7 @@ class Langevin:
     @classmethod
     def of(cls, problem: Any, **settings: Any) -> "Langevin":
         """The path of a problem: of its `energy` from its `initial`; `settings`: particles, step, seed."""
-        energy = problem.energy
+        energy = without_functional("Langevin", problem.energy)
         interaction = getattr(energy, "interaction", None)
         return cls(problem.initial, energy.potential, energy.internal, interaction=interaction, **settings)
 
@@ -179,14 +181,23 @@ def _steps(h: float, count: int) -> tuple[Array, Array]:
 def _march(energy: FreeEnergy, pair: tuple, D: float, h: Array, count: Array, key: PRNGKeyArray) -> tuple[Array, Array]:
     """Particles with steps h and h/2 of the same Brownian motion."""
 
-    def heun(x: Array, h: Array, kick: Array) -> Array:
-        slope = energy.drift(x)
+    def heun(drift: Any, x: Array, h: Array, kick: Array) -> Array:
+        slope = drift(x)
         guess = x - h * slope + kick
-        return x - h / 2 * (slope + energy.drift(guess)) + kick
+        return x - h / 2 * (slope + drift(guess)) + kick
 
     def both(i: Array, pair: tuple[Array, Array]) -> tuple[Array, Array]:
-        coarse, fine = pair
-        kicks = jnp.sqrt(D * h) * jax.random.normal(jax.random.fold_in(key, i), (2, *coarse.shape))
-        return heun(coarse, h, kicks[0] + kicks[1]), heun(heun(fine, h / 2, kicks[0]), h / 2, kicks[1])
+        (coarse, fine), step = pair, jax.random.fold_in(key, i)
+        kicks = jnp.sqrt(D * h) * jax.random.normal(step, (2, *coarse.shape))
+        drift = _redrawn(energy, step).drift
+        first = heun(drift, fine, h / 2, kicks[0])
+        return heun(drift, coarse, h, kicks[0] + kicks[1]), heun(drift, first, h / 2, kicks[1])
 
     return jax.lax.fori_loop(0, count, both, pair)
+
+
+def _redrawn(energy: FreeEnergy, key: PRNGKeyArray) -> FreeEnergy:
+    """The energy with other particles in its random batch, if it has one."""
+    if not isinstance(energy.interaction, RandomBatch):
+        return energy
+    return eqx.tree_at(lambda energy: energy.interaction.key, energy, key)

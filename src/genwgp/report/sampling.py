@@ -73,9 +73,9 @@ def equilibrium_shape(path: Any, x: np.ndarray) -> np.ndarray | None:
     With an interaction V + W * rho of the last node.
     """
     energy = path.energy
-    if energy.diffusion == 0 or (energy.potential is None and energy.interaction is None):
+    if not energy.gibbs:
         return None
-    among = energy if energy.interaction is None else path.equilibrium.energy
+    among = energy if not energy.interacting else path.equilibrium.energy
     values = np.asarray(_landscape(among, jnp.asarray(x, dtype=float)))
     finite = np.where(np.isfinite(values), values, np.inf)
     return np.exp(-(finite - finite.min()) / energy.diffusion)

@@ -51,12 +51,12 @@ def jacobian(mean_field: MeanField, segment: Segment, state: State, root_weight)
     `root_weight` (n, d + 1): roots of the weights of the equations.
     """
     local = np.asarray(_local(mean_field.at_radau(segment), segment, (state, root_weight)))
-    if mean_field.energy.interaction is None or mean_field.cloud is None:
+    if mean_field.cloud is None or not mean_field.energy.interacting:
         return local
     first = advance(segment, 0.0, FIRST, state)
-    x = jnp.stack([first.x, advance(segment, FIRST, 1.0, first).x], 1)
-    parts = (np.asarray(a) for a in (x, *_motion(segment, few_of(mean_field.cloud)), root_weight))
-    return local + felt(mean_field.energy.interaction, *parts)
+    places = [first, advance(segment, FIRST, 1.0, first)]
+    parts = (np.asarray(a) for a in (*_motion(segment, few_of(mean_field.cloud)), root_weight))
+    return local + felt(mean_field.energy, places, *parts)
 
 
 @over_parts
@@ -111,6 +111,9 @@ def _equations_change(energy: FreeEnergy, segment: Segment, z: State, change, he
     slope = here.matrix[:d, :d] / h + jax.jacfwd(drift)(z.x)
     by_x = jnp.concatenate([slope, (here.rate.x / h + drift(z.x))[None]])
     by_z = jnp.concatenate([by_x, _by_score_and_density(energy, z)], 1)
+    if energy.functional is not None:
+        of = jax.jacfwd(energy.functional.with_force, (1, 3, 2))(energy.cloud[1], z.x, z.log_density, z.score)
+        by_z = by_z + jnp.concatenate([of[0], of[1], of[2][:, None]], 1)
     return jnp.concatenate([by_z @ one + w * here.still for one, w in zip(change, _shares(here), strict=True)], 1)
 
 

@@ -11,12 +11,13 @@ from genwgp.solvers.segment import FIRST, Segment, advance
 
 
 def carry(energy: FreeEnergy, segment: Segment, start: float, stop: float, state: State) -> State:
-    """Particles moved along a segment; without an internal energy, they keep log-density and score as marks.
+    """Particles moved along a segment; where no force depends on densities, they keep log-density and score as marks.
 
     Where nothing resists, densities may become singular: nothing is computed of them then.
     """
     moved = advance(segment, start, stop, state)
-    return moved if energy.internal is not None else state._replace(x=moved.x)
+    felt = energy.internal is not None or energy.functional is not None
+    return moved if felt else state._replace(x=moved.x)
 
 
 class MeanField(NamedTuple):

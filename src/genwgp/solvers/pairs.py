@@ -6,29 +6,43 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.spatial import KDTree
 
-from genwgp.energies import AbstractInteraction
+from genwgp.energies import AbstractInteraction, FreeEnergy, Functional
 from genwgp.layers.base import State
 from genwgp.parts import over_particles, over_parts
 
 FEW = 256  # particles of the cloud that its derivative looks at; they are the first of a low-discrepancy sequence
 
 
-def felt(interaction: AbstractInteraction, x, y, change, root_weight) -> Float[np.ndarray, "n e q"]:
-    """Change of the equations of particles x (n, 2, d) at both Radau points, as particles y (m, 2, d) move.
+def felt(energy: FreeEnergy, places: list[State], y, change, root_weight) -> Float[np.ndarray, "n e q"]:
+    """Change of the equations of particles, given at both Radau points, as particles y (m, 2, d) move.
 
     `change` (m, 2, d, q): of y. For each point grad (W * rho) changes by the mean of -Hess W(x - y) dy, W * rho by that
     of -grad W(x - y) . dy. Of a W that is steep around zero pairs closer than neighbours among y do not count: they
     tell nothing about a density, and a derivative of Newton's method need not be exact.
     """
     rows = []
-    for place in range(2):
-        nearest = KDTree(y[:, place]).query(y[:, place], 2)[0][:, 1]
-        least = float(np.median(nearest)) if interaction.core else 0.0
-        kernel = np.asarray(_kernels(interaction, jnp.asarray(y[:, place]), least, x[:, place]))
-        n, e = kernel.shape[:2]
-        moved = kernel.reshape(n * e, -1) @ change[:, place].reshape(-1, change.shape[-1])
-        rows.append(moved.reshape(n, e, -1) * root_weight[:, :, None])
+    for place, state in enumerate(places):
+        stand = jnp.asarray(y[:, place])
+        kernel = np.zeros((len(state.x), y.shape[2] + 1, len(y), y.shape[2]))
+        if energy.interaction is not None:
+            kernel = kernel + np.asarray(_kernels(energy.interaction, stand, _closest(energy, y[:, place]), state.x))
+        if energy.functional is not None:
+            kernel = kernel + np.asarray(_functional_kernels(energy.functional, stand, state))
+        moved = kernel.reshape(root_weight.size, -1) @ change[:, place].reshape(-1, change.shape[-1])
+        rows.append(moved.reshape(*root_weight.shape, -1) * root_weight[:, :, None])
     return np.concatenate(rows, 1)
+
+
+def _closest(energy: FreeEnergy, y: Float[np.ndarray, "m d"]) -> float:
+    """Distance below which pairs do not count."""
+    assert energy.interaction is not None
+    return float(np.median(KDTree(y).query(y, 2)[0][:, 1])) if energy.interaction.core else 0.0
+
+
+@over_parts
+def _functional_kernels(functional: Functional, y: Float[Array, "m d"], state: State):
+    """Derivative of (grad f, f) by each of y, as (n, d + 1, m, d)."""
+    return over_particles(lambda z: jax.jacrev(functional.with_force)(y, z.x, z.log_density, z.score), state)
 
 
 @over_parts

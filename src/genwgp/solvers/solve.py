@@ -19,6 +19,7 @@ from genwgp.path import WassersteinPath
 from genwgp.problem import Problem
 from genwgp.solvers.adam import Adam, train
 from genwgp.solvers.assembly import assemble
+from genwgp.solvers.confinement import spreads
 from genwgp.solvers.solution import Event, Result, Solution
 from genwgp.solvers.sweep import CausalSweep, Figures, Outcome, sweep
 
@@ -109,10 +110,9 @@ def _check(problem: Any, action: Any, method: Any, progress: Any) -> None:
         raise InputError("method", method, "CausalSweep(...), Adam(...) or None")
     if progress is not None and not callable(progress):
         raise InputError("progress", progress, "a function of an Event, or None")
-    energy = problem.energy
-    if isinstance(action, GeometricAction) and energy.potential is None and energy.interaction is None:
-        allowed = "a potential or an interaction: without them there is no density to end at; or FiniteHorizonAction(T)"
-        raise InputError("energy.potential", None, allowed)
+    if isinstance(action, GeometricAction) and spreads(problem):
+        given = "F falls however far the start is pulled apart: there is no density to end at"
+        raise InputError("energy", given, "a potential or an interaction that confines, or FiniteHorizonAction(T)")
 
 
 def _seed(key: Any) -> int:

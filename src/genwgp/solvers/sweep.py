@@ -137,7 +137,7 @@ def energy_gap(energy: FreeEnergy, state: State) -> float:
     weights on the same particles: their noise cancels to second order, so that gaps far below the sampling noise of F
     are seen. NaN without an entropy.
     """
-    if not energy.diffusion:
+    if not energy.gibbs:
         return np.nan
     return gap_of(-np.asarray(potentials(energy, state)) / energy.diffusion)
 
@@ -198,7 +198,7 @@ class _Run:
 
     def _cloud(self, problem: Problem, seed: int) -> State | None:
         """The particles that make the mean field of an interaction, others than those that feel it."""
-        if problem.energy.interaction is None:
+        if not problem.energy.interacting:
             return None
         return initial_state(problem.initial, problem.initial.quasi_sample(seed + 3, self.settings.cloud))
 
@@ -376,7 +376,7 @@ class _Run:
         if now.time >= self.horizon * (1 - 1e-12):
             return "done", f"reached time {now.time:.6g}"
         arrived = now.gap < self.settings.gap
-        if arrived and self.energy.interaction is None:
+        if arrived and not self.energy.interacting:
             return "done", f"reached the equilibrium: F - F* is {now.gap:.1e} D"
         # In its own mean field a density may be at rest but for a slow drift of that field.
         if (arrived or np.isnan(now.gap)) and (left := self._left()) < self.settings.left:
