@@ -277,3 +277,16 @@ def test_a_second_interruption_ends(problem, monkeypatch):
     for progress in (None, pressed):  # while the whole path is measured, and after an interruption of the sweep
         with pytest.raises(KeyboardInterrupt):
             gw.solve(problem, layers=2, key=KEY, method=SMALL, progress=progress)
+
+
+@pytest.mark.parametrize("well", [0.9, -0.9])
+def test_a_path_ends_in_the_well_that_its_flow_leads_to(well):
+    """Two wells 40 D apart: both are equilibria, for a time above e^40, and log Z is that of the own one."""
+    D, V = 0.05, lambda x: 2 * (x[0] ** 2 - 1) ** 2 + 0.2 * x[0]
+    problem = gw.Problem(gw.FreeEnergy(V, gw.Entropy(D)), gw.Gaussian([well], 0.01))
+    end = gw.solve(problem, layers=4, method=SMALL).path.equilibrium
+    x = np.linspace(0, 2 * np.sign(well), 4001)
+    own = np.log(abs(np.trapezoid(np.exp(-V(x[None]) / D), x)))
+    assert end.log_normaliser == pytest.approx(own, abs=2e-3)
+    assert end.effective_sample_size > 0.99
+    assert (np.sign(end.sample(jax.random.key(0), 4000)) == np.sign(well)).all()

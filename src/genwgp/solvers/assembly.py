@@ -24,7 +24,7 @@ class Piece(NamedTuple):
 
 
 def assemble(segments: list[Segment], speeds: list[np.ndarray], K: int) -> VelocityLayer:
-    """K stacked layers; the speed inside a segment is the cubic through its four values."""
+    """K stacked layers; the logarithm of the speed inside a segment is the cubic through its four values."""
     union = _union([segment.field for segment in segments])
     segments = [_widened(segment, union) for segment in segments]
     cuts = _cuts(segments, speeds, K)
@@ -36,11 +36,9 @@ def assemble(segments: list[Segment], speeds: list[np.ndarray], K: int) -> Veloc
 
 def _cuts(segments: list[Segment], speeds: list[np.ndarray], K: int) -> np.ndarray:
     """Positions j + s in the sequence of segments, K + 1 of them, equidistant in arclength."""
-    s, cells = np.linspace(0, 1, 9), []
+    cells = []
     for segment, values in zip(segments, speeds, strict=True):
-        powers = np.arange(1, 5)
-        integral = (s[:, None] ** powers / powers) @ (CUBIC @ values)
-        cells.append(float(segment.duration) * np.diff(integral))
+        cells.append(float(segment.duration) * _lengths(values))
     length = np.concatenate([[0.0], np.cumsum(np.concatenate(cells))])
     if not length[-1] > 0:  # a path that stands still has no arclength to divide: its time is
         return np.linspace(0.0, float(len(segments)), K + 1)
@@ -49,6 +47,18 @@ def _cuts(segments: list[Segment], speeds: list[np.ndarray], K: int) -> np.ndarr
     position = np.arange(len(length)) / 8
     inner = PchipInterpolator(length, position)(np.linspace(0, length[-1], K + 1)[1:-1])
     return np.concatenate([[0.0], inner, [float(len(segments))]])
+
+
+def _lengths(speeds: np.ndarray) -> np.ndarray:
+    """What each of eight equal parts of a segment adds to its length, over its duration.
+
+    Flows that decay have exponential speeds, of which the logarithm is interpolated exactly.
+    """
+    if not speeds.max() > 0:
+        return np.zeros(8)
+    middle = (np.arange(64) + 0.5) / 64
+    logarithm = np.log(np.maximum(speeds, 1e-12 * speeds.max()))
+    return np.exp(np.vander(middle, 4, increasing=True) @ (CUBIC @ logarithm)).reshape(8, 8).mean(1) / 8
 
 
 def _pieces(start: float, stop: float) -> list[Piece]:

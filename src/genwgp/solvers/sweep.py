@@ -48,6 +48,7 @@ FALL = 5.0  # largest over smallest speed in a segment
 PEAK = 0.995  # quantile of the density that is called its largest
 SHARES = 6  # a horizon is reached in so many steps at least, and a layer's length is known from inside of them
 TRIES = 10  # step sizes tried for one segment
+RISEN = 3  # those that may bring a density at the equilibrium farther from it
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
 LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
 STALL = 6  # segments without progress
@@ -75,8 +76,8 @@ class CausalSweep:
     test: int = 8192
     cloud: int = 4096
     tolerance: float = 0.05
-    gap: float = 2e-4
-    left: float = 1e-5
+    gap: float = 2e-5
+    left: float = 1e-6
     segments: int = 150
 
     def __post_init__(self):
@@ -226,7 +227,7 @@ class _Run:
         choice = self._choose(self.settings.train)
         hold = self._choose(self.settings.train)
         field = self._field()
-        probe, refused, finer = np.inf, 0, 1.0
+        probe, refused, risen, finer = np.inf, 0, 0, 1.0
         for _ in range(TRIES):
             last = self.segments[-1] if self.segments else None
             fit = fit_segment(self.mean_field, self.features, last, field, choice, hold, h, finer)
@@ -243,7 +244,9 @@ class _Run:
                 continue
             tol = self.settings.tolerance * (1 if self.features.rich else EXACTER)
             if self._rises(fit.segment, states[-1]):
-                finer, h = 4 * finer, 0.5 * h  # outliers on which the integrator was not stable
+                finer, h, risen = 4 * finer, 0.5 * h, risen + 1  # outliers on which the integrator was not stable
+                if self._near() and risen == RISEN:
+                    break
                 continue
             if (fit.solved or not self.features.rich) and probe < tol:
                 self._accept(fit.segment, states, speeds, probe)
@@ -254,13 +257,28 @@ class _Run:
             # The moving mixture no longer fits: once its modes have met, the density is smooth enough without it.
             self.features.mixture, self.features.rich = None, True
             return self.advance()
+        if self._near():
+            raise Failure("stalled", self._stays())
         raise Failure("failed", f"no step was small enough at time {self.time:.4g} (residual {probe:.2g})")
 
     def _rises(self, segment: Segment, state: State) -> bool:
-        """Whether F is higher than before by more than RISE of the drop so far, or not finite."""
+        """Whether F is higher than before by more than RISE of the drop so far, or not finite.
+
+        Near the equilibrium the divergence to it is known much better than F: there it must not rise.
+        """
+        energy = self.mean_field.at(segment, 1.0)
+        if self._near() and not energy.interacting:
+            return not energy_gap(energy, state) <= self.figures[-1].gap
         before = self.figures[-1].free_energy if self.figures else self.start_energy
-        after = self._free_energy(self.mean_field.at(segment, 1.0), state)
+        after = self._free_energy(energy, state)
         return not after < before + RISE * (self.start_energy - before) + 1e-9 * abs(before)
+
+    def _near(self) -> bool:
+        """Whether the density may stand for the equilibrium, should the sweep not get any closer."""
+        return bool(self.figures) and self.figures[-1].gap < ENOUGH
+
+    def _stays(self) -> str:
+        return f"F - F* stays at {self.figures[-1].gap:.1e} D: below that the features resolve no more"
 
     def _choose(self, n: int) -> Choice:
         """Training particles; where the force is strong their errors count relative to it, not as they are.
@@ -396,7 +414,7 @@ class _Run:
             return "stalled", f"F stays at {now.free_energy:.6g}: below that the features resolve no more"
         gaps = [figures.gap for figures in self.figures]
         if now.gap < ENOUGH and len(gaps) > STALL and min(gaps[-STALL:]) > 0.8 * min(gaps[:-STALL]):
-            return "stalled", f"F - F* stays at {now.gap:.1e} D: below that the features resolve no more"
+            return "stalled", self._stays()
         return None
 
 
