@@ -136,8 +136,8 @@ def figures(problem: gw.Problem, reference: Any, horizon: float | None, seed: in
         "F": float(np.nanmax(found.energy_error)),
         "t to 99 %": until(0.99),
         "t to 99.9 %": until(0.999),
-        "KL": found.gap,
-        "ESS": found.effective_sample_size,
+        "KL": found.gap if horizon is None else np.nan,
+        "ESS": found.effective_sample_size if horizon is None else np.nan,
         "direction": solution.diagnostics["direction_residual"],
         "s": seconds,
     }

@@ -1,5 +1,6 @@
 """The figures of a solution that are printed and kept: plain numbers by name."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from genwgp.errors import GenwgpError
@@ -52,9 +53,9 @@ def _start(problem: "Problem") -> dict[str, int | float] | None:
 
 
 def _reference(problem: "Problem") -> float | None:
-    """F* as a reference knows it; None without one, or where it cannot be computed (V that is not integrable, say)."""
+    """F* as a reference knows it; None without one, where F has no minimum, or V is not integrable."""
     try:
         value = None if problem.reference is None else problem.reference.equilibrium_free_energy
     except GenwgpError:
         return None
-    return None if value is None else float(value)
+    return None if value is None or not math.isfinite(value) else float(value)
