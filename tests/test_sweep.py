@@ -12,8 +12,9 @@ from genwgp.energies import GaussianInteraction, PorousMedium
 from genwgp.errors import InputError
 from genwgp.initial import Gaussian, Mixture
 from genwgp.layers import fields
+from genwgp.solvers import features
 from genwgp.solvers import sweep as sweeping
-from genwgp.solvers.assembly import assemble
+from genwgp.solvers.assembly import assemble, lengths
 from genwgp.solvers.collocation import weighted_equations
 from genwgp.solvers.jacobian import jacobian
 from genwgp.solvers.mean_field import MeanField
@@ -260,3 +261,23 @@ def test_the_ridges_between_modes_are_where_the_log_density_says():
     reference: Any = problem.reference
     error = state.log_density - reference.density(time).log_prob(state.x)
     assert np.quantile(np.abs(error), 0.999) < 5e-3
+
+
+def test_near_the_equilibrium_no_segment_leads_away_from_it(monkeypatch):
+    """With few bumps the end is below what they resolve: the sweep ends at the least divergence that it saw."""
+    monkeypatch.setattr(features, "BUMPS", {1: 8})
+    problem = gw.Problem(gw.FreeEnergy(lambda x: jnp.cos(3 * x[0]) + x[0] ** 2, gw.Entropy(0.7)), Gaussian([0.5], 0.2))
+    outcome = sweep(problem, SMALL, 0)
+    gaps = np.array([figures.gap for figures in outcome.figures])
+    near = gaps[np.argmax(gaps < sweeping.ENOUGH) :]
+    assert outcome.status in ("done", "stalled")
+    assert near[-1] < sweeping.ENOUGH
+    assert (np.diff(near) <= 0).all()
+
+
+@pytest.mark.parametrize("fall", [0.0, 1.0, np.log(sweeping.FALL)])
+def test_lengths_of_speeds_that_decay_are_exact(fall):
+    places = np.array([0, 1, 2, 3]) / 3
+    exact = -np.diff(np.exp(-fall * np.arange(9) / 8)) / fall if fall else np.full(8, 1 / 8)
+    np.testing.assert_allclose(lengths(np.exp(-fall * places)), exact, rtol=1e-4)
+    assert not lengths(np.zeros(4)).any()

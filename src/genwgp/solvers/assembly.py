@@ -38,7 +38,7 @@ def _cuts(segments: list[Segment], speeds: list[np.ndarray], K: int) -> np.ndarr
     """Positions j + s in the sequence of segments, K + 1 of them, equidistant in arclength."""
     cells = []
     for segment, values in zip(segments, speeds, strict=True):
-        cells.append(float(segment.duration) * _lengths(values))
+        cells.append(float(segment.duration) * lengths(values))
     length = np.concatenate([[0.0], np.cumsum(np.concatenate(cells))])
     if not length[-1] > 0:  # a path that stands still has no arclength to divide: its time is
         return np.linspace(0.0, float(len(segments)), K + 1)
@@ -49,7 +49,7 @@ def _cuts(segments: list[Segment], speeds: list[np.ndarray], K: int) -> np.ndarr
     return np.concatenate([[0.0], inner, [float(len(segments))]])
 
 
-def _lengths(speeds: np.ndarray) -> np.ndarray:
+def lengths(speeds: np.ndarray) -> np.ndarray:
     """What each of eight equal parts of a segment adds to its length, over its duration.
 
     Flows that decay have exponential speeds, of which the logarithm is interpolated exactly.
