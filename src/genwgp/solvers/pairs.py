@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 from scipy.spatial import KDTree
 
 from genwgp.energies import AbstractInteraction, FreeEnergy, Functional
+from genwgp.energies.sums import total
 from genwgp.layers.base import State
 from genwgp.parts import over_particles, over_parts
 
@@ -23,20 +24,20 @@ def felt(energy: FreeEnergy, places: list[State], y, change, root_weight) -> Flo
     rows = []
     for place, state in enumerate(places):
         stand = jnp.asarray(y[:, place])
-        kernel = np.zeros((len(state.x), y.shape[2] + 1, len(y), y.shape[2]))
+        kernels = []
         if energy.interaction is not None:
-            kernel = kernel + np.asarray(_kernels(energy.interaction, stand, _closest(energy, y[:, place]), state.x))
+            closest = _closest(energy.interaction, y[:, place])
+            kernels.append(np.asarray(_kernels(energy.interaction, stand, closest, state.x)))
         if energy.functional is not None:
-            kernel = kernel + np.asarray(_functional_kernels(energy.functional, stand, state))
-        moved = kernel.reshape(root_weight.size, -1) @ change[:, place].reshape(-1, change.shape[-1])
+            kernels.append(np.asarray(_functional_kernels(energy.functional, stand, state)))
+        moved = total(kernels).reshape(root_weight.size, -1) @ change[:, place].reshape(-1, change.shape[-1])
         rows.append(moved.reshape(*root_weight.shape, -1) * root_weight[:, :, None])
     return np.concatenate(rows, 1)
 
 
-def _closest(energy: FreeEnergy, y: Float[np.ndarray, "m d"]) -> float:
+def _closest(interaction: AbstractInteraction, y: Float[np.ndarray, "m d"]) -> float:
     """Distance below which pairs do not count."""
-    assert energy.interaction is not None
-    return float(np.median(KDTree(y).query(y, 2)[0][:, 1])) if energy.interaction.core else 0.0
+    return float(np.median(KDTree(y).query(y, 2)[0][:, 1])) if interaction.core else 0.0
 
 
 @over_parts

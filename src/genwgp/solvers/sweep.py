@@ -407,13 +407,13 @@ class _Run:
             cause = "particles gather within the length by which the interaction is regularised: the flow blows up"
             raise Failure("unbounded", f"{cause} at time {now.time:.4g}, F = {now.free_energy:.3g}")
         if not self.speeds[-1].any() and not np.isfinite(self.horizon):  # as slow as a flow may be, it is not at rest
-            if now.gap < ENOUGH:
+            if self._near():
                 return "stalled", f"F - F* stays at {now.gap:.1e} D: no velocity of these features lowers the residual"
             raise Failure("failed", f"no velocity of these features lowers the residual at time {now.time:.4g}")
         if self._unresolved():
             return "stalled", f"F stays at {now.free_energy:.6g}: below that the features resolve no more"
         gaps = [figures.gap for figures in self.figures]
-        if now.gap < ENOUGH and len(gaps) > STALL and min(gaps[-STALL:]) > 0.8 * min(gaps[:-STALL]):
+        if self._near() and len(gaps) > STALL and min(gaps[-STALL:]) > 0.8 * min(gaps[:-STALL]):
             return "stalled", self._stays()
         return None
 
