@@ -182,6 +182,48 @@ def test_unusable_parts_are_refused(field, make):
 
 
 @pytest.mark.parametrize(
+    ("interaction", "dim", "exact"),
+    [
+        (LogarithmicInteraction(1.0, 0.05), 1, np.log),
+        (LogarithmicInteraction(1.0, 0.05), 2, np.log),
+        (LogarithmicInteraction(1.0, 0.05), 3, np.log),
+        (NewtonianInteraction(1, 2.0, 0.05), 1, lambda r: r),
+        (NewtonianInteraction(2, 2 * np.pi, 0.05), 2, np.log),
+        (NewtonianInteraction(5, 1.0, 0.05), 5, lambda r: -1 / (8 * np.pi**2 * r**3)),
+        (PowerInteraction(1.0, -0.5, 1.0, 0.05), 2, lambda r: r + 2 / r**0.5),
+        (MorseInteraction(1.0, 0.5, 1.0, 2.0, 0.05), 2, lambda r: np.exp(-r) - 0.5 * np.exp(-r / 2)),
+    ],
+)
+def test_regularisation_keeps_the_integral_and_leaves_little_from_afar(interaction, dim, exact):
+    def error(r):
+        return np.asarray(jax.vmap(lambda r: interaction(r * jnp.eye(dim)[0]))(jnp.asarray(r))) - exact(np.asarray(r))
+
+    r = np.geomspace(1e-6, 20, 40_001) * interaction.core
+    shells = error(r) * r**dim
+    assert abs(shells.sum()) < 0.15 * np.abs(shells).sum()
+    assert abs(error([1.0])[0]) < 2 * interaction.core**4
+
+
+def test_regularisation_of_the_unit_disk():
+    """Of the disk in equilibrium: F and the virial of pairs, by quadrature over their distances."""
+    interaction = PowerInteraction(2.0, 0.0, 1.0, 0.05)
+    r = (np.arange(200_000) + 0.5) * 1e-5
+    pairs = 2 * r / np.pi * (2 * np.arccos(r / 2) - r / 2 * np.sqrt(4 - r**2)) * 1e-5
+    W, slope = jax.vmap(jax.value_and_grad(lambda r: interaction(jnp.asarray([r, 0.0]))))(jnp.asarray(r))
+    assert pairs.sum() == pytest.approx(1, abs=1e-6)
+    assert abs(0.5 * pairs @ (np.asarray(W) - r**2 / 2 + np.log(r))) < 2e-5
+    assert abs(pairs @ (np.asarray(slope) * r - r**2 + 1)) < 2e-4
+
+
+def test_kinds_that_do_not_fit_the_dimension_are_refused():
+    start = gw.Gaussian([0.0, 0.0], 1.0)
+    with pytest.raises(InputError, match=r"^NewtonianInteraction\.dim: .* 2"):
+        gw.Problem(FreeEnergy(quartic, Entropy(1.0), NewtonianInteraction(3)), start)
+    with pytest.raises(InputError, match=r"^PowerInteraction: .*\^-2 in dimension 2.* above -2"):
+        gw.Problem(FreeEnergy(quartic, Entropy(1.0), PowerInteraction(1.0, -2.0)), start)
+
+
+@pytest.mark.parametrize(
     ("W", "words"),
     [
         (lambda z: z[0], "an even function"),

@@ -118,6 +118,8 @@ def _check_function(field: str, name: str, potential: Callable, points, allowed:
     """InputError unless a function of one point is one number, finite with a finite gradient at the points."""
     try:
         traced, value = indices.trace(potential, points[0])
+    except InputError:  # of a named kind, which knows better what is wrong
+        raise
     except Exception as error:  # whatever the user's function raises; `from None` keeps jax's traceback out
         raise InputError(field, reason(error), allowed) from None
     if getattr(value, "shape", None) != ():

@@ -1,6 +1,6 @@
 """Named interactions: by moments where these are enough, smooth kernels, and regularised singular ones."""
 
-from abc import abstractmethod
+from collections.abc import Callable
 from math import gamma
 from typing import NamedTuple
 
@@ -10,8 +10,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from genwgp.checks import finite_number, integer, positive_number
-from genwgp.energies.interaction import AbstractInteraction, Number
+from genwgp.energies.interaction import AbstractInteraction, Number, Point
 from genwgp.errors import InputError
+
+Jet = Callable[[Number], tuple[Number, Number, Number]]  # a function of one number, with two derivatives
 
 
 class Moments(NamedTuple):
@@ -91,7 +93,15 @@ class GaussianInteraction(AbstractInteraction):
 
 
 class _Regularised(AbstractInteraction):
-    """W with r = sqrt(|z|^2 + eps^2) for |z|: eps takes the place of a kink or an infinite value at z = 0."""
+    """W that is singular or has a kink at z = 0: a function f of s = |z|^2 like |z|^a there, smeared out over eps,
+
+        W_eps = f(s) - eps^2 f'(s) + 2 eps^4 f''(s) / (d + a),   s = |z|^2 + eps^2.
+
+    The second term takes off what eps does to W from afar up to O(eps^4 / |z|^4); the third makes the integral of
+    W_eps - W vanish. So a smooth density feels W in error by O(eps^4), one with a jump at the edge of its support by
+    O(eps^3) in F; without the two terms it is O(eps^2 log eps). For a = 2 - d: a vortex blob of high order, as in J. T.
+    Beale and A. Majda, J. Comput. Phys. 58 (1985) 188. InputError unless a > -d: then W has no integral near 0.
+    """
 
     epsilon: float
 
@@ -99,20 +109,40 @@ class _Regularised(AbstractInteraction):
     def core(self) -> float:
         return self.epsilon
 
-
-class _Radial(_Regularised):
-    """W as one function of r^2."""
-
-    def __call__(self, z):
-        return self.of_square(z @ z + self.epsilon**2)
-
-    @abstractmethod
-    def of_square(self, r2: Number) -> Number:
-        """W as a function of r^2 > 0."""
+    def smeared(self, jet: Jet, power: float, z: Point) -> Number:
+        """W_eps(z) of f that behaves as |z|^power at 0; `jet` gives f, f' and f'' at s."""
+        if not power > -len(z):
+            kind = type(self).__name__
+            raise InputError(kind, f"|z|^{power:g} in dimension {len(z)}", f"a power above {-len(z)}, integrable at 0")
+        eps2 = self.epsilon**2
+        f, first, second = jet(z @ z + eps2)
+        return f - eps2 * first + 2 * eps2**2 / (len(z) + power) * second
 
 
-class MorseInteraction(_Radial):
-    """W = C_r exp(-r / l_r) - C_a exp(-r / l_a): repulsion over l_r, attraction over l_a; r regularised by epsilon."""
+def _power(a: float) -> Jet:
+    """|z|^a / a as a function of s = |z|^2, and log |z| for a = 0."""
+
+    def jet(s: Number) -> tuple[Number, Number, Number]:
+        f = 0.5 * jnp.log(s) if a == 0 else s ** (a / 2) / a
+        first = 0.5 / s if a == 0 else 0.5 * a * f / s
+        return f, first, (a / 2 - 1) * first / s
+
+    return jet
+
+
+def _exponential(length: float) -> Jet:
+    """exp(-|z| / length) as a function of s = |z|^2."""
+
+    def jet(s: Number) -> tuple[Number, Number, Number]:
+        k = 1 / (length * jnp.sqrt(s))
+        f = jnp.exp(-k * s)
+        return f, -0.5 * k * f, 0.25 * k * f * (k + 1 / s)
+
+    return jet
+
+
+class MorseInteraction(_Regularised):
+    """W = C_r exp(-r / l_r) - C_a exp(-r / l_a): repulsion over l_r, attraction over l_a; its kink is regularised."""
 
     repulsion: float
     attraction: float
@@ -125,7 +155,7 @@ class MorseInteraction(_Radial):
         attraction: float = 0.5,
         repulsion_length: float = 1.0,
         attraction_length: float = 2.0,
-        epsilon: float = 0.02,
+        epsilon: float = 0.05,
     ):
         self.repulsion = finite_number("MorseInteraction.repulsion", repulsion)
         self.attraction = finite_number("MorseInteraction.attraction", attraction)
@@ -133,25 +163,23 @@ class MorseInteraction(_Radial):
         self.attraction_length = positive_number("MorseInteraction.attraction_length", attraction_length)
         self.epsilon = positive_number("MorseInteraction.epsilon", epsilon)
 
-    def of_square(self, r2):
-        r = jnp.sqrt(r2)
-        repelled = self.repulsion * jnp.exp(-r / self.repulsion_length)
-        return repelled - self.attraction * jnp.exp(-r / self.attraction_length)
+    def __call__(self, z):
+        repelled = self.smeared(_exponential(self.repulsion_length), 1, z)
+        return self.repulsion * repelled - self.attraction * self.smeared(_exponential(self.attraction_length), 1, z)
 
 
 class PowerInteraction(_Regularised):
     """W = c (r^a / a - r^b / b), a > b: attraction from afar, repulsion where near; r^0 / 0 stands for log r.
 
-    r is regularised by epsilon where a power is not an even whole number above zero: the kernel of a density that is
-    smeared out over epsilon, in error by O(epsilon^2) of a density that varies over more than that. Source: D.
-    Balague, J. A. Carrillo, T. Laurent, G. Raoul, Arch. Ration. Mech. Anal. 209 (2013) 1055. InputError unless a > b.
+    A power that is not an even whole number above zero is regularised over epsilon. Source: D. Balague, J. A. Carrillo,
+    T. Laurent, G. Raoul, Arch. Ration. Mech. Anal. 209 (2013) 1055. InputError unless a > b.
     """
 
     attraction: float
     repulsion: float
     strength: float
 
-    def __init__(self, attraction: float = 2.0, repulsion: float = 0.0, strength: float = 1.0, epsilon: float = 0.02):
+    def __init__(self, attraction: float = 2.0, repulsion: float = 0.0, strength: float = 1.0, epsilon: float = 0.05):
         self.attraction = finite_number("PowerInteraction.attraction", attraction)
         self.repulsion = finite_number("PowerInteraction.repulsion", repulsion)
         if not self.attraction > self.repulsion:
@@ -163,25 +191,25 @@ class PowerInteraction(_Regularised):
         return self.strength * (self._power(z, self.attraction) - self._power(z, self.repulsion))
 
     def _power(self, z, a: float):
-        even = a > 0 and a % 2 == 0
-        r2 = z @ z + (0.0 if even else self.epsilon**2)
-        return 0.5 * jnp.log(r2) if a == 0 else r2 ** (int(a) // 2 if even else a / 2) / a
+        if a > 0 and a % 2 == 0:
+            return (z @ z) ** (int(a) // 2) / a
+        return self.smeared(_power(a), a, z)
 
 
-class LogarithmicInteraction(_Radial):
+class LogarithmicInteraction(_Regularised):
     """W = s log r: attraction for s > 0, as in the Keller-Segel model (s = chi / 2 pi), repulsion for s < 0."""
 
     strength: float
 
-    def __init__(self, strength: float = 1.0, epsilon: float = 0.02):
+    def __init__(self, strength: float = 1.0, epsilon: float = 0.05):
         self.strength = finite_number("LogarithmicInteraction.strength", strength)
         self.epsilon = positive_number("LogarithmicInteraction.epsilon", epsilon)
 
-    def of_square(self, r2):
-        return 0.5 * self.strength * jnp.log(r2)
+    def __call__(self, z):
+        return self.strength * self.smeared(_power(0), 0, z)
 
 
-class NewtonianInteraction(_Radial):
+class NewtonianInteraction(_Regularised):
     """W = -s N(z), lap N = -delta: gravity for s > 0, charges of one sign for s < 0, in any dimension d.
 
     N = -|z| / 2 for d = 1, -log r / (2 pi) for d = 2, r^(2 - d) / ((d - 2) |S^(d-1)|) beyond.
@@ -190,15 +218,13 @@ class NewtonianInteraction(_Radial):
     dim: int = eqx.field(static=True)
     strength: float
 
-    def __init__(self, dim: int, strength: float = 1.0, epsilon: float = 0.02):
+    def __init__(self, dim: int, strength: float = 1.0, epsilon: float = 0.05):
         self.dim = integer("NewtonianInteraction.dim", dim)
         self.strength = finite_number("NewtonianInteraction.strength", strength)
         self.epsilon = positive_number("NewtonianInteraction.epsilon", epsilon)
 
-    def of_square(self, r2):
-        if self.dim == 1:
-            return 0.5 * self.strength * jnp.sqrt(r2)
-        if self.dim == 2:
-            return self.strength / (4 * np.pi) * jnp.log(r2)
+    def __call__(self, z):
+        if len(z) != self.dim:
+            raise InputError("NewtonianInteraction.dim", self.dim, f"the dimension of the start, {len(z)}")
         sphere = 2 * np.pi ** (self.dim / 2) / gamma(self.dim / 2)
-        return -self.strength * r2 ** (1 - self.dim / 2) / ((self.dim - 2) * sphere)
+        return self.strength / sphere * self.smeared(_power(2 - self.dim), 2 - self.dim, z)

@@ -2,13 +2,10 @@
 
 import math
 
-import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from genwgp.checks import integer, positive_number
-from genwgp.energies import FreeEnergy, PowerInteraction
+from genwgp.energies import FreeEnergy, LogarithmicInteraction, PowerInteraction
 from genwgp.initial import Gaussian, Mixture
 from genwgp.problem import Problem
 from genwgp.references import NewtonianAggregation
@@ -17,21 +14,11 @@ SOURCE = "Bertozzi, Laurent and Leger, Math. Models Methods Appl. Sci. 22 (2012)
 SOURCE_ANNULUS = "the ring of Chen and Kolokolnikov, J. R. Soc. Interface 11 (2014) 20131208"
 
 
-class Charge(eqx.Module):
-    """V(x) = -charge log r, r = sqrt(|x|^2 + epsilon^2)."""
-
-    charge: float
-    epsilon: float
-
-    def __call__(self, x: Float[Array, " 2"]) -> Float[Array, ""]:
-        return -0.5 * self.charge * jnp.log(x @ x + self.epsilon**2)
-
-
-def disk(width: float = 0.3, stretch: float = 1.0, epsilon: float = 0.02) -> Problem:
+def disk(width: float = 0.3, stretch: float = 1.0, epsilon: float = 0.05) -> Problem:
     """Aggregation in 2-D: W = |z|^2/2 - log|z|, no diffusion, from a Gaussian to the uniform unit disk.
 
-    The start is N((0.5, -0.3), diag(stretch, 1) width^2); for stretch = 1 the reference knows the whole path. |z| in
-    the logarithm is regularised, sqrt(|z|^2 + epsilon^2).
+    The start is N((0.5, -0.3), diag(stretch, 1) width^2); for stretch = 1 the reference knows the whole path. The
+    logarithm is regularised over epsilon.
     """
     name = "aggregation-disk"
     width, stretch = positive_number(f"{name}.width", width), positive_number(f"{name}.stretch", stretch)
@@ -40,7 +27,7 @@ def disk(width: float = 0.3, stretch: float = 1.0, epsilon: float = 0.02) -> Pro
     return Problem(FreeEnergy(interaction=interaction), start, name, NewtonianAggregation(start))
 
 
-def annulus(charge: float = 0.25, clusters: int = 6, epsilon: float = 0.02) -> Problem:
+def annulus(charge: float = 0.25, clusters: int = 6, epsilon: float = 0.05) -> Problem:
     """Aggregation around a charge in 2-D: V = -charge log|x|, W = |z|^2/2 - log|z|, no diffusion, to an annulus.
 
     The start is a ring of `clusters` Gaussians of standard deviation 0.25 at the distance 1 + sqrt(charge) from 0, so
@@ -53,5 +40,5 @@ def annulus(charge: float = 0.25, clusters: int = 6, epsilon: float = 0.02) -> P
     angles = 2 * math.pi * np.arange(clusters) / clusters
     means = (1 + math.sqrt(charge)) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     start = Mixture(np.full(clusters, 1 / clusters), means, 0.25**2)
-    energy = FreeEnergy(Charge(charge, epsilon), interaction=PowerInteraction(2.0, 0.0, 1.0, epsilon))
+    energy = FreeEnergy(LogarithmicInteraction(-charge, epsilon), interaction=PowerInteraction(2.0, 0.0, 1.0, epsilon))
     return Problem(energy, start, name, NewtonianAggregation(start, charge))

@@ -12,10 +12,10 @@ from genwgp.references import KellerSegel
 SOURCE = "Blanchet, Dolbeault and Perthame, Electron. J. Differ. Equ. 2006 (44) 1-33"
 
 
-def keller_segel(chi: float = 4 * math.pi, diffusion: float = 1.0, epsilon: float = 0.02) -> Problem:
+def keller_segel(chi: float = 4 * math.pi, diffusion: float = 1.0, epsilon: float = 0.05) -> Problem:
     """Keller-Segel in 2-D: W = chi/(2 pi) log|z| and entropy from a Gaussian; no equilibrium: give a horizon.
 
-    |z| is regularised, sqrt(|z|^2 + epsilon^2). The start is N((0.4, -0.2), diag(0.5^2, 0.35^2)). From
+    The logarithm is regularised over epsilon. The start is N((0.4, -0.2), diag(0.5^2, 0.35^2)). From
     chi = 8 pi diffusion on a UserWarning says that the density concentrates.
     """
     name = "keller-segel"
