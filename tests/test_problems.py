@@ -1,5 +1,7 @@
 """The gallery: every problem builds, is what it says, and has the reference its figures come from."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,11 +9,12 @@ import pytest
 
 import genwgp as gw
 from genwgp.errors import InputError
-from genwgp.references import OrnsteinUhlenbeck, QuadratureReference
+from genwgp.references import OrnsteinUhlenbeck, QuadratureReference, reference_for
 
 NAMES = gw.problems.names()
 FOKKER_PLANCK = ["ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture", "tilted-double-well", "double-well-1d"]
-FOKKER_PLANCK += ["gaussian-mixture", "banana", "ring"]  # a potential and an entropy
+PRODUCTS = ["many-wells", "styblinski-tang"]
+FOKKER_PLANCK += ["gaussian-mixture", "banana", "ring", *PRODUCTS]  # a potential and an entropy
 PROCESSES = ["ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture"]
 
 
@@ -49,9 +52,14 @@ def test_every_problem_is_described_and_builds_from_its_defaults(name):
 def test_fokker_planck_problems_know_their_normaliser(name):
     problem = gw.problems.get(name)
     assert problem.energy.diffusion == 1.0
-    reference = exact(name) if name in PROCESSES else quadrature(name)
+    if name in PRODUCTS:
+        reference = gw.problems.get(name).reference
+    else:
+        reference = exact(name) if name in PROCESSES else quadrature(name)
+    assert reference is not None
+    assert reference.log_normaliser is not None
     assert np.isfinite(reference.log_normaliser)
-    assert reference.equilibrium_free_energy == -problem.energy.diffusion * reference.log_normaliser
+    assert reference.equilibrium_free_energy == pytest.approx(-reference.log_normaliser, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -221,3 +229,21 @@ def test_parameters_refused(name, parameter, value):
         gw.problems.get(name, **{parameter: value})
     assert caught.value.field == f"{name}.{parameter}"
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_products_are_the_sums_of_their_coordinates(name):
+    """V splits; and F and the dissipation of the start, over particles, are those of the product of paths."""
+    problem: Any = gw.problems.get(name, dim=6)
+    one: Any = [gw.problems.get(name, dim=d).energy.potential for d in range(1, 7)]
+    x = jnp.linspace(-1.5, 2.0, 6)
+    parts = [one[i](x[: i + 1]) - (one[i - 1](x[:i]) if i else 0.0) for i in range(6)]
+    assert float(problem.energy.potential(x)) == pytest.approx(float(sum(parts)))
+    x = jnp.asarray(problem.initial.quasi_sample(0, 2**14))
+    log_density, score = problem.initial.log_prob(x), problem.initial.score(x)
+    reference: Any = reference_for(problem)
+    assert reference is problem.reference
+    assert float(problem.energy.value(x, log_density)) == pytest.approx(reference.free_energy(0.0), abs=0.05)
+    assert float(problem.energy.dissipation(x, log_density, score)) == pytest.approx(
+        reference.dissipation(0.0), rel=0.03
+    )

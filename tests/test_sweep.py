@@ -49,7 +49,7 @@ def modulated(translates, bumps):
 TERMS = {
     "quadratic": fields.Quadratic(normal(3)),
     "bumps": fields.Bumps(normal(5, 3), metrics(5)),
-    "ridges": fields.Ridges(normal(5, 3), normal(5)),
+    "waves": fields.Waves(normal(5, 3), normal(5)),
     "potential": modulated(0, 0),
     "modulated": modulated(2, 4),
     "mixture": fields.LogMixture(jnp.asarray(-1.3), normal(2), normal(2, 3), normal(2, 3, 3)),

@@ -175,8 +175,11 @@ def _monomials(x: Float[Array, " d"]) -> Float[Array, " m"]:
     return jnp.concatenate([x[i] * x[j], _affine(x)])
 
 
-class Ridges(AbstractTerm):
-    """phi = sum_j c_j tanh(w_j . x + b_j): plane waves of one step each, for dimensions that bumps cannot fill."""
+class Waves(AbstractTerm):
+    """phi = sum_j c_j exp(-(w_j . x + b_j)^2 / 2): bumps of one coordinate each, in any dimension.
+
+    Along w_j, and constant across it: a sum of functions of single coordinates is made of those along the axes.
+    """
 
     weight: Float[Array, "p d"]
     offset: Float[Array, " p"]
@@ -185,27 +188,23 @@ class Ridges(AbstractTerm):
     def size(self) -> int:
         return self.offset.shape[-1]
 
-    def _slopes(self, x):
-        """First to third derivative of tanh at each ridge."""
-        t = jnp.tanh(self.weight @ x + self.offset)
-        first = 1 - t**2
-        return first, -2 * t * first, (6 * t**2 - 2) * first
-
     def value(self, c, x):
-        return c @ jnp.tanh(self.weight @ x + self.offset)
+        return c @ jnp.exp(-0.5 * (self.weight @ x + self.offset) ** 2)
 
     def rates(self, c, x, u):
-        first, second, third = self._slopes(x)
-        norm2 = (self.weight**2).sum(1)
-        source = third * norm2 + second * (self.weight @ u)
-        return (c * first) @ self.weight, (c * second) @ norm2, (c * source) @ self.weight
+        _, first, bent, source = self._profiles(x, u)
+        return (c * first) @ self.weight, c @ bent, (c * source) @ self.weight
 
     def tangent(self, c, x, u):
-        first, second, third = self._slopes(x)
-        norm2 = (self.weight**2).sum(1)
-        source = third * norm2 + second * (self.weight @ u)
-        value = jnp.tanh(self.weight @ x + self.offset)
-        return Tangent(value, self.weight.T * first, second * norm2, self.weight.T * source)
+        value, first, bent, source = self._profiles(x, u)
+        return Tangent(value, self.weight.T * first, bent, self.weight.T * source)
+
+    def _profiles(self, x, u):
+        """Of each wave: its value, and what its gradient, its Laplacian and its source are along w."""
+        t, norm2 = self.weight @ x + self.offset, (self.weight**2).sum(1)
+        e = jnp.exp(-0.5 * t**2)
+        second = (t**2 - 1) * e
+        return e, -t * e, second * norm2, (3 - t**2) * t * e * norm2 + second * (self.weight @ u)
 
 
 class Opaque:

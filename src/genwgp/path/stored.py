@@ -16,7 +16,7 @@ from genwgp.layers._line import MonotoneMap
 from genwgp.layers.coupling import CouplingLayer
 
 LAYERS = (velocity.VelocityLayer, CouplingLayer, AffineCouplings, TriangularAffine, MonotoneMap, fields.Field)
-TERMS = (fields.Quadratic, fields.Bumps, fields.Ridges, fields.ModulatedPotential, fields.LogMixture)
+TERMS = (fields.Quadratic, fields.Bumps, fields.Waves, fields.ModulatedPotential, fields.LogMixture)
 
 
 def _known() -> dict[str, type]:

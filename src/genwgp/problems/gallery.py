@@ -17,6 +17,7 @@ from genwgp.problems import (
     keller_segel,
     mckean_vlasov,
     ornstein_uhlenbeck,
+    products,
     quartic_aggregation,
     ring,
 )
@@ -30,6 +31,8 @@ _GALLERY: dict[str, tuple[Callable[..., Problem], str]] = {
     "gaussian-mixture": (gaussian_mixture.four_modes, gaussian_mixture.SOURCE),
     "banana": (banana.banana, banana.SOURCE),
     "ring": (ring.ring, ring.SOURCE),
+    "many-wells": (products.many_wells, products.SOURCE_WELLS),
+    "styblinski-tang": (products.styblinski_tang, products.SOURCE_STYBLINSKI),
     "mckean-vlasov": (mckean_vlasov.mckean_vlasov, mckean_vlasov.SOURCE),
     "desai-zwanzig": (desai_zwanzig.desai_zwanzig, desai_zwanzig.SOURCE),
     "keller-segel": (keller_segel.keller_segel, keller_segel.SOURCE),

@@ -7,26 +7,31 @@ from jaxtyping import Array, Float
 
 from genwgp.energies import FreeEnergy
 from genwgp.initial import AbstractDensity, Mixture
-from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Opaque, Quadratic, Ridges
+from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Opaque, Quadratic, Waves
 from genwgp.parts import over_particles, over_parts
+from genwgp.solvers.frame import joint_axes
 from genwgp.solvers.particles import farthest_points, spacing2
 
 # Bumps, bumps that modulate V, and translates of V, by dimension: they resolve what V and the quadratic do not. Bumps
-# do not scale beyond three dimensions, where ridges take their place.
+# do not scale beyond three dimensions, where waves take their place.
 BUMPS = {1: 60, 2: 300, 3: 400}
 MODULATING = {1: 8, 2: 8, 3: 12}
 TRANSLATES = {2: 8, 3: 8}
 NEAREST, FARTHEST = 0.05, 0.5  # lengths of the translations over the size of the density
-RIDGES = 300
+ALONG, ACROSS = 20, 100  # waves along each axis, and in random directions
 OVERLAP = 1.7  # width of a bump over the distance to its neighbours; from 1.2 to 4 measured, 1.7 resolves most
-STEEPNESS = 1.5  # of the ridges in whitened coordinates
-QUADRATIC = 0.01  # change of Hess V, over its size, up to which a flow may do without bumps and ridges
+NARROW = 0.5, 1.5  # 1 / width of the waves in random directions, in whitened coordinates
+EVERYWHERE = 0.1  # share of them that do not look at where the force is not linear
+HESSIANS = 256  # that decide the axes
+QUADRATIC = 0.01  # change of Hess V, over its size, up to which a flow may do without bumps and waves
+
+TINY = 1e-300
 
 Slope = Float[np.ndarray, "n d d"] | None
 
 
 class Features:
-    """Makes the field of each segment; `rich` adds bumps or ridges to V, the quadratic and the start's mixture.
+    """Makes the field of each segment; `rich` adds bumps or waves to V, the quadratic and the start's mixture.
 
     A problem whose flow the few structured terms carry (Gaussians under quadratic potentials, in any dimension) is
     solved by them alone; where V is far from quadratic and there is no mixture, that is not tried.
@@ -68,7 +73,7 @@ class Features:
             offset, few = jnp.asarray(_offsets(candidates, translates, rng)), _bumps(*(a[:modulating] for a in sites))
             terms.append(ModulatedPotential(Opaque(energy.potential), shift, scale, offset, few))
         if self.rich:
-            terms.append(_bumps(*sites) if bumps else _ridges(candidates, rng))
+            terms.append(_bumps(*sites) if bumps else _waves(energy, candidates, slope, rng))
         if self.mixture is not None:
             terms.append(_log_mixture(self.mixture, energy.diffusion))
         return Field(tuple(terms))
@@ -87,6 +92,12 @@ def _potential(energy: FreeEnergy, x: Float[Array, "n d"]) -> Float[Array, " n"]
 def _hessian(energy: FreeEnergy, x: Float[Array, "n d"]) -> Float[Array, "n d d"]:
     """Hess (V + W * rho)."""
     return over_particles(jax.hessian(lambda x: energy.landscape(x)), x)
+
+
+@over_parts
+def _slope(energy: FreeEnergy, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """grad (V + W * rho)."""
+    return energy.drift(x)
 
 
 def _nearly_quadratic(energy: FreeEnergy, x: Float[np.ndarray, "n d"]) -> bool:
@@ -122,7 +133,7 @@ def _absolute(matrix: Float[np.ndarray, "n d d"]) -> Float[np.ndarray, "n d d"]:
 def carried(field: Field, previous: Field, c: Float[Array, " p"]) -> Float[Array, " p"]:
     """Coefficients of a field like those of the one before it, where terms are the same; zero elsewhere.
 
-    The centres of bumps and the directions of ridges change, so that theirs mean nothing in another field.
+    The centres of bumps and the directions of waves change, so that theirs mean nothing in another field.
     """
     old = {type(term): part for term, part in zip(previous.terms, previous.split(c), strict=True)}
     parts = []
@@ -167,14 +178,48 @@ def _bumps(centres: Float[np.ndarray, "k d"], metric: Float[np.ndarray, "k d d"]
     return Bumps(jnp.asarray(centres), jnp.asarray(metric))
 
 
-def _ridges(candidates: Float[np.ndarray, "n d"], rng: np.random.Generator) -> Ridges:
-    """Random directions in whitened coordinates, each through a random candidate."""
-    mean, covariance = candidates.mean(0), np.atleast_2d(np.cov(candidates, rowvar=False))
-    whiten = np.linalg.inv(np.linalg.cholesky(covariance))
-    direction = _directions(RIDGES, candidates.shape[1], rng) * STEEPNESS * rng.uniform(0.3, 1.0, (RIDGES, 1))
-    weight = direction @ whiten
-    through = candidates[rng.integers(len(candidates), size=RIDGES)]
-    return Ridges(jnp.asarray(weight), jnp.asarray(-(weight * (mean + 0.7 * (through - mean))).sum(1)))
+def _waves(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slope, rng: np.random.Generator) -> Waves:
+    """Waves along the axes on which the landscape is nearly a sum, and in random directions for the rest of it."""
+    hessian = np.asarray(_hessian(energy, candidates))
+    hessian = np.where(np.isfinite(hessian).all((1, 2), keepdims=True), hessian, 0)
+    axes = joint_axes(hessian[rng.choice(len(hessian), min(HESSIANS, len(hessian)), replace=False)])
+    on_axes = lambda A: np.einsum("di,ndk,ki->ni", axes, A, axes, optimize=True)
+    bend = np.abs(on_axes(hessian))
+    if slope is not None:
+        bend = bend + np.abs(on_axes(hessian + np.where(np.isfinite(slope), slope, 0)))
+    sharp = bend / energy.diffusion if energy.diffusion > 0 else 0 * bend
+    parts = [_along(axis, candidates, own) for axis, own in zip(axes.T, sharp.T, strict=True)]
+    weight, offset = zip(*parts, _across(energy, candidates, rng), strict=True)
+    return Waves(jnp.asarray(np.concatenate(weight)), jnp.asarray(np.concatenate(offset)))
+
+
+def _along(axis: Float[np.ndarray, " d"], candidates: Float[np.ndarray, "n d"], bend: Float[np.ndarray, " n"]):
+    """Weights and offsets of waves on one axis: far apart, as wide as their distances, in the metric of `_sites`."""
+    y = candidates @ axis
+    metric = (1 / y.var() + bend)[:, None, None]
+    chosen = farthest_points(y[:, None], metric, ALONG)
+    narrow = np.sqrt(metric[chosen, 0, 0] / spacing2(y[chosen, None], metric[chosen])) / OVERLAP
+    return narrow[:, None] * axis, -narrow * y[chosen]
+
+
+def _across(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], rng: np.random.Generator):
+    """Weights and offsets of waves through random candidates, in directions in which the force is not linear.
+
+    Those are drawn from E r r^T in whitened coordinates, r what a linear fit leaves of the force, and a few evenly.
+    """
+    mean, d = candidates.mean(0), candidates.shape[1]
+    root = np.linalg.cholesky(np.cov(candidates, rowvar=False))
+    white = np.linalg.solve(root, (candidates - mean).T).T
+    force = np.nan_to_num(np.asarray(_slope(energy, candidates))) @ root
+    affine = np.concatenate([white, np.ones((len(white), 1))], 1)
+    rest = force - affine @ np.linalg.lstsq(affine, force)[0]
+    spread = rest.T @ rest
+    spread = (1 - EVERYWHERE) * spread / max(np.trace(spread), TINY) + EVERYWHERE / d * np.eye(d)
+    direction = rng.normal(size=(ACROSS, d)) @ np.linalg.cholesky(spread).T
+    direction *= rng.uniform(*NARROW, (ACROSS, 1)) / np.linalg.norm(direction, axis=1, keepdims=True)
+    through = white[rng.integers(len(white), size=ACROSS)]
+    weight = np.linalg.solve(root.T, direction.T).T
+    return weight, -(direction * through).sum(1) - weight @ mean
 
 
 def _log_mixture(mixture: Mixture, diffusion: float) -> LogMixture:

@@ -13,6 +13,7 @@ from genwgp.solvers.features import Features, at_rest, carried
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.particles import Choice
 from genwgp.solvers.segment import FIRST, Segment, constant, equations, grad_mu, stiffness
+from genwgp.solvers.simplified import simplified_newton
 
 RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
 FITTED = 1e-3  # residual over ||grad mu|| that a segment must reach, or what the features left before it
@@ -20,6 +21,7 @@ SOLVED, EXACT = 2e-5, 1e-7  # residual over ||grad mu|| where Newton's method ma
 TRIMS = 3  # times that outliers are left out of a fit
 OUTLIER = 1000  # squared residual over its upper decile from which a particle is one
 FINE = 3.0  # Runge-Kutta steps in the time 1 / |grad v| of the stiffest particles
+DENSE = 3  # dimensions up to which whole Jacobians cost little
 SUBSTEPS = 96  # Runge-Kutta steps in a segment, at most
 
 
@@ -81,7 +83,7 @@ def _solved(
     """
     found: list[tuple[Segment, float]] = []
     while True:
-        segment, now, history = col.solve_segment(mean_field, segment, now, choice.state, root, penalty, floor=floor)
+        segment, now, history = _newton(mean_field, segment, now, choice.state, root, penalty, floor, enough)
         e2 = np.nan_to_num((now.residuals**2).sum((1, 2)), nan=np.inf)
         outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
         left = np.sqrt(0.5) * col.size_of_most(np.where(root[:, 0] > 0, e2, np.inf))
@@ -90,6 +92,15 @@ def _solved(
             return next((fit for fit in reversed(found) if fit[1] <= enough), found[-1])
         root = jnp.where(outlier[:, None], 0.0, root)
         now = col.collocate(mean_field, segment, choice.state, root, penalty)
+
+
+def _newton(mean_field, segment: Segment, now: col.Stages, state, root, penalty, floor: float, enough: float):
+    """The cheaper method where the other is dear and it does; segment, stages and sizes on the way."""
+    if state.x.shape[1] > DENSE:
+        found = simplified_newton(mean_field, segment, now, state, root, penalty, floor)
+        if found is not None and col.size_of_most((found[1].residuals ** 2).sum((1, 2))) <= np.sqrt(2) * enough:
+            return found
+    return col.solve_segment(mean_field, segment, now, state, root, penalty, floor=floor)
 
 
 def _roots(choice: Choice) -> Float[Array, "n e"]:

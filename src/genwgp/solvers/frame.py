@@ -1,0 +1,37 @@
+"""The axes along which a potential is most nearly a sum of functions of one coordinate each."""
+
+import numpy as np
+from jaxtyping import Float
+
+SWEEPS, SMALL = 40, 1e-6  # over all pairs of axes, at most; sine of a rotation that ends them
+
+
+def joint_axes(matrices: Float[np.ndarray, "n d d"]) -> Float[np.ndarray, "d d"]:
+    """Orthonormal columns E with E^T A E as nearly diagonal as one E can make all symmetric matrices A.
+
+    Least sum of squares off the diagonals, by Jacobi rotations. For the Hessians of V(x) = sum_i f_i(e_i . x) these are
+    the e_i, but for those among which V is quadratic. Source: J.-F. Cardoso and A. Souloumiac, Jacobi angles for
+    simultaneous diagonalization, SIAM J. Matrix Anal. Appl. 17 (1996) 161.
+    """
+    axes = np.linalg.eigh(matrices.mean(0))[1]
+    A = axes.T @ matrices @ axes
+    d, largest = len(axes), 1.0
+    for _ in range(SWEEPS):
+        if largest < SMALL:
+            break
+        largest = 0.0
+        for i in range(d - 1):
+            for j in range(i + 1, d):
+                rotation = _rotation(A[:, i, i] - A[:, j, j], 2 * A[:, i, j])
+                largest = max(largest, abs(rotation[1, 0]))
+                A[:, [i, j], :] = rotation.T @ A[:, [i, j], :]
+                A[:, :, [i, j]] = A[:, :, [i, j]] @ rotation
+                axes[:, [i, j]] = axes[:, [i, j]] @ rotation
+    return axes
+
+
+def _rotation(difference: Float[np.ndarray, " n"], twice: Float[np.ndarray, " n"]) -> Float[np.ndarray, "2 2"]:
+    """The rotation of two axes that leaves least off the diagonal: difference A_ii - A_jj, twice A_ij."""
+    x, y = difference @ difference - twice @ twice, 2 * difference @ twice
+    angle = 0.5 * np.arctan2(y, x + np.hypot(x, y))
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])

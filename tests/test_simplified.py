@@ -1,0 +1,88 @@
+"""The simplified Newton method against the one with the whole Jacobian, and the features that it is for."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import genwgp as gw
+from genwgp.layers import fields
+from genwgp.parts import PART
+from genwgp.solvers import collocation as col
+from genwgp.solvers.features import Features, at_rest
+from genwgp.solvers.mean_field import MeanField
+from genwgp.solvers.particles import initial_state
+from genwgp.solvers.segment import Segment, velocity
+from genwgp.solvers.simplified import simplified_newton
+
+D, DIM = 0.7, 4
+START = gw.Gaussian(np.full(DIM, 0.3), 0.5)
+HEIGHT = np.array([0.5, 0.8, 1.1, 0.3])
+
+
+def wells(x):
+    return jnp.asarray(HEIGHT, x.dtype) @ (x**2 - 1) ** 2 + 0.2 * x.sum()
+
+
+def fitted(turn=None):
+    """An energy, its rich field at particles of the start, and those particles."""
+    turn = np.eye(DIM) if turn is None else turn
+    energy = gw.FreeEnergy(lambda x: wells(jnp.asarray(turn, x.dtype) @ x), gw.Entropy(D))
+    x = START.quasi_sample(1, PART + 100)
+    features = Features(energy, START, x)
+    assert features.rich
+    return energy, features.place(energy, x, None, np.random.default_rng(0)), initial_state(START, x)
+
+
+def started(h):
+    """What both methods are given: a segment with the velocities that the force has at its start all along."""
+    energy, field, state = fitted()
+    root = jnp.full((len(state.x), DIM + 1), len(state.x) ** -0.5)
+    rest = at_rest(field)
+    fit = col.explicit_fit(energy, field, rest, (state, root), (state, root), (1e-8,))
+    c = jnp.asarray(fit.coefficients[0])
+    penalty = col.Penalty(jnp.asarray(1e-8 * fit.diagonal), rest)
+    return MeanField(energy, None), Segment(field, c, c, jnp.asarray(h), jnp.asarray(2)), state, root, penalty
+
+
+def test_both_newton_methods_find_the_same_velocities():
+    mean_field, segment, state, root, penalty = started(0.002)
+    now = col.collocate(mean_field, segment, state, root, penalty)
+    found = simplified_newton(mean_field, segment, now, state, root, penalty, 0.0)
+    assert found is not None
+    simplified, stages, history = found
+    assert stages.residuals.shape == (len(state.x), 2, DIM + 1)
+    assert history[0] == now.size
+    whole, best, _ = col.solve_segment(mean_field, segment, now, state, root, penalty)
+    assert best.size < 0.02 * now.size
+    assert stages.size < 1.2 * best.size
+    for s in (0.0, 1.0):
+        a, b = (np.asarray(velocity(one, s, state)) for one in (simplified, whole))
+        assert np.sqrt(((a - b) ** 2).mean()) < 2e-3 * np.sqrt((b**2).mean())
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid")
+def test_steps_that_are_too_long_for_it_are_left_to_the_other():
+    mean_field, segment, state, root, penalty = started(1.0)
+    now = col.collocate(mean_field, segment, state, root, penalty)
+    assert simplified_newton(mean_field, segment, now, state, root, penalty, 0.0) is None
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_waves_lie_along_the_axes_of_a_sum(seed):
+    """However the sum is turned; they then fit the force of a product, grad V + D score, but for their resolution."""
+    turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(DIM, DIM)))[0]
+    _, field, _ = fitted(turn)
+    waves = field.terms[-1]
+    assert isinstance(waves, fields.Waves)
+    weight = np.asarray(waves.weight)
+    direction = np.abs(weight @ turn.T) / np.linalg.norm(weight, axis=1, keepdims=True)
+    on_axes = direction.max(1) > 1 - 1e-6
+    assert np.all(np.bincount(direction[on_axes].argmax(1)) == on_axes.sum() // DIM)
+    assert on_axes.sum() >= 0.4 * len(on_axes)
+    x = np.linspace(-1.2, 1.5, 400)
+    for axis in range(DIM):
+        own = on_axes & (direction.argmax(1) == axis)
+        t = x[:, None] * (weight[own] @ turn[axis]) + np.asarray(waves.offset)[own]
+        table = np.concatenate([np.exp(-0.5 * t**2), np.ones((400, 1)), x[:, None], x[:, None] ** 2], 1)
+        target = np.tanh(2 * x)
+        assert np.abs(table @ np.linalg.lstsq(table, target, rcond=1e-10)[0] - target).max() < 1e-3
