@@ -16,7 +16,19 @@ from genwgp.cli import app
 
 ROOT = Path(__file__).parent.parent
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-TOPICS = ("actions", "diagnostics", "energies", "errors", "initial", "io", "layers", "path", "problems", "references")
+TOPICS = (
+    "actions",
+    "diagnostics",
+    "energies",
+    "errors",
+    "export",
+    "initial",
+    "io",
+    "layers",
+    "path",
+    "problems",
+    "references",
+)
 TOPICS += ("report", "solvers")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
