@@ -62,7 +62,7 @@ def test_formulas_pictures_and_sources_are_in_the_pages(pages):
     theory = (pages / "theory.html").read_text(encoding="utf-8")
     assert theory.count('class="math notranslate') > 100
     assert "$$" not in re.sub(r"<script.*?</script>", "", theory, flags=re.DOTALL)
-    assert len(re.findall(r'<div class="citation"', theory)) == 23
+    assert len(re.findall(r'<div class="citation"', theory)) == 30
     assert "{cite}" not in theory
     assert 'src="_images/tilted-double-well.png"' in (pages / "index.html").read_text(encoding="utf-8")
 

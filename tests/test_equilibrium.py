@@ -201,6 +201,12 @@ def test_polishing_removes_a_deliberate_error(line, leaps):
     assert np.all(np.isfinite(line.log_normaliser_bounds(KEY, 100, found.x)))
 
 
+def test_chains_come_back_from_where_the_potential_is_steep(line):
+    """At 6 the force turns a hundred times as fast as at 0: the step that is right there is unstable here."""
+    found = np.asarray(line.polish(KEY, np.full((1000, 1), 6.0), steps=100).x)[:, 0]
+    assert stats.kstest(found, quartic_cdf).pvalue > 1e-3
+
+
 def test_polished_samples_give_the_upper_bound(shifted):
     """In two dimensions, with a metric that is not the equilibrium's own."""
     found = shifted.polish(KEY, shifted.sample(KEY, 2000), steps=10).x

@@ -125,10 +125,11 @@ class Equilibrium(PathDensity):
 
         Every step leaves exp(-V/D)/Z invariant, in the mean field of the last node where there is an interaction; so
         samples of the last node come closer to it, and what chains can reach in that time becomes right. They do not
-        carry mass over high barriers: `resample` first. A step is 1 to 2 leaps - 1 leapfrog steps, their number drawn
-        anew each time; with leaps=1 it is the Metropolis-adjusted Langevin algorithm. Their size and the metric, the
+        carry mass over high barriers: `resample` first. A step is 1 to 2 leaps - 1 leapfrog steps of a size between 0
+        and the largest one, both drawn anew each time, so that chains neither return to their start nor stand in steep
+        tails; with leaps=1 it is the Metropolis-adjusted Langevin algorithm. The largest size and the metric, the
         covariance of the last node, come from other samples of the last node: the size by dual averaging to the mean
-        `acceptance`. Returns x, the acceptance rate and the step size. Memory does not grow with `steps`.
+        `acceptance`. Returns x, the acceptance rate and the largest size. Memory does not grow with `steps`.
         InputError without blackjax (`pip install 'genwgp[mcmc]'`) or for x that are not finite.
         Sources: Neal, Handbook of Markov Chain Monte Carlo (2011), chapter 5; Hoffman and Gelman, J. Mach. Learn. Res.
         15 (2014) 1593, section 3.2.

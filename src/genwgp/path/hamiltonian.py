@@ -21,7 +21,7 @@ Count = Int[Array, ""]
 
 
 class Polished(NamedTuple):
-    """x (n, d) after the steps; the mean acceptance rate of these; the leapfrog step, in standard deviations."""
+    """x (n, d) after the steps; their mean acceptance rate; the largest leapfrog step, in standard deviations."""
 
     x: Points
     acceptance: float
@@ -86,7 +86,10 @@ def _chains(energy, metric, step_size, leaps: Count, steps: Count, particles: tu
         first, rounds = jax.random.split(jax.random.wrap_key_data(seed, impl="threefry2x32"))
 
         def one(i: Any, carry: Any) -> Any:
-            state, info = kernel(jax.random.fold_in(rounds, i), carry[0], log_density, step_size, metric)
+            sizing, moving = jax.random.split(jax.random.fold_in(rounds, i))
+            # A size that is right where the mass is is too large in steep tails: there chains would stand for ever.
+            size = step_size * jax.random.uniform(sizing, (), x.dtype)
+            state, info = kernel(moving, carry[0], log_density, size, metric)
             return state, carry[1] + info.acceptance_rate
 
         start = blackjax.dynamic_hmc.init(x, log_density, first)
