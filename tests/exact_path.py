@@ -45,6 +45,7 @@ class ExactEquilibrium(ExactDensity):
     log_normaliser = property(lambda self: self.path.reference.log_normaliser)
     free_energy = property(lambda self: self.path.reference.equilibrium_free_energy)
     effective_sample_size = 1.0
+    pareto_k = -np.inf
 
 
 class ExactPath:

@@ -16,7 +16,19 @@ from genwgp.cli import app
 
 ROOT = Path(__file__).parent.parent
 TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-TOPICS = ("actions", "diagnostics", "energies", "errors", "initial", "io", "layers", "path", "problems", "references")
+TOPICS = (
+    "actions",
+    "diagnostics",
+    "energies",
+    "errors",
+    "export",
+    "initial",
+    "io",
+    "layers",
+    "path",
+    "problems",
+    "references",
+)
 TOPICS += ("report", "solvers")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -50,7 +62,7 @@ def test_formulas_pictures_and_sources_are_in_the_pages(pages):
     theory = (pages / "theory.html").read_text(encoding="utf-8")
     assert theory.count('class="math notranslate') > 100
     assert "$$" not in re.sub(r"<script.*?</script>", "", theory, flags=re.DOTALL)
-    assert len(re.findall(r'<div class="citation"', theory)) == 25
+    assert len(re.findall(r'<div class="citation"', theory)) == 32
     assert "{cite}" not in theory
     assert 'src="_images/tilted-double-well.png"' in (pages / "index.html").read_text(encoding="utf-8")
 

@@ -363,7 +363,7 @@ def test_a_problem_takes_it_and_the_summary_says_how_it_fits(fitted):
     problem = gw.Problem(gw.FreeEnergy(V, gw.Entropy(1.0)), fitted)
     assert problem.initial is fitted
     curves = {"free_energy": np.array([1.0, 0.0]), "arclength": np.array([0.0, 1.0]), "layer_lengths": np.ones(1)}
-    end = SimpleNamespace(free_energy=0.0, log_normaliser=0.0, effective_sample_size=1.0)
+    end = SimpleNamespace(free_energy=0.0, log_normaliser=0.0, effective_sample_size=1.0, pareto_k=0.1)
     path = SimpleNamespace(equilibrium=end, **curves)
     solution = SimpleNamespace(problem=problem, path=path, diagnostics={}, stats={}, result="converged", message="")
     figures = summary(solution)  # pyright: ignore[reportArgumentType]

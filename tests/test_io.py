@@ -333,6 +333,7 @@ def test_an_empty_log_is_kept(tmp_path):
 
 def test_the_core_never_imports_the_shell():
     shell = ("typer", "rich", "pydantic", "matplotlib", "xarray", "safetensors", "genwgp.cli", "genwgp.report")
+    shell += ("genwgp.export", "blackjax", "flowjax", "numpyro", "arviz")
     program = f"import sys, genwgp.solvers, genwgp.path; print(*[name for name in {shell} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "\n"
 

@@ -1,6 +1,7 @@
 """`solve` and the path it returns, against the exact Ornstein-Uhlenbeck path; what is saved and read back."""
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -12,6 +13,7 @@ import pytest
 import genwgp as gw
 from genwgp.clock import Clock, logarithmic_mean, times_of
 from genwgp.errors import InputError, NotConvergedError
+from genwgp.problems.ornstein_uhlenbeck import Quadratic
 
 SMALL = gw.CausalSweep(pool=2048, train=1024, test=2048)
 KEY = jax.random.key(0)
@@ -130,9 +132,37 @@ def test_saved_paths_come_back_with_the_same_numbers(problem, solution, tmp_path
         rho, same = solution.path.at(**place), again.path.at(**place)
         np.testing.assert_array_equal(same.log_prob(x), rho.log_prob(x))
         assert (same.time, same.arclength) == (rho.time, rho.arclength)
-    assert again.path.equilibrium.log_normaliser == solution.path.equilibrium.log_normaliser
+    figures = ("log_normaliser", "log_normaliser_error", "effective_sample_size", "pareto_k")
+    for name in figures:
+        assert getattr(again.path.equilibrium, name) == getattr(solution.path.equilibrium, name)
     assert again.settings == solution.settings
     assert again.diagnostics == solution.diagnostics
+
+
+def test_runs_without_a_pareto_k_are_still_read(problem, solution, tmp_path):
+    older = solution.path.curves.equilibrium[:3]
+    path = eqx.tree_at(lambda path: path.curves.equilibrium, solution.path, older)
+    gw.save(replace(solution, path=path), tmp_path / "run")
+    again = gw.load(tmp_path / "run", problem)
+    assert np.isnan(again.path.equilibrium.pareto_k)
+    assert again.path.equilibrium.log_normaliser == solution.path.equilibrium.log_normaliser
+    assert gw.io.summary(again)["pareto_k"] is None
+    assert gw.io.summary(solution)["pareto_k"] == solution.path.equilibrium.pareto_k < 0.3
+
+
+def test_a_path_that_stops_early_has_the_tail_of_its_end():
+    """From N(0, 0.3 I) to N(0, s I) at t = 1/2, towards N(0, I): weights are exactly Pareto with k = 1 - s."""
+    energy = gw.FreeEnergy(Quadratic(np.eye(2), np.zeros(2)), gw.Entropy(1.0))
+    early = gw.Problem(energy, gw.Gaussian([0.0, 0.0], 0.3))
+    found = gw.solve(early, gw.FiniteHorizonAction(0.5), layers=3, key=KEY, method=SMALL)
+    end, k = found.path.equilibrium, 0.7 * np.exp(-1)
+    assert end.pareto_k == found.diagnostics["pareto_k"] == pytest.approx(k, abs=4 * (1 + k) / np.sqrt(272))
+    assert end.effective_sample_size == pytest.approx((1 - 2 * k) / (1 - k) ** 2, rel=0.03)
+    assert abs(end.log_normaliser - np.log(2 * np.pi)) < 5 * end.log_normaliser_error
+    lower, error = end.log_normaliser_bounds(KEY, 4000)[:2]
+    assert abs(lower - np.log(2 * np.pi) - (k + np.log(1 - k))) < 5 * error < 0.1
+    value, error = end.expectation(lambda x: x @ x, KEY, 4000)
+    assert abs(value - 2.0) < 5 * error < 0.5
 
 
 def test_a_finite_horizon_is_the_same_path(problem, solution):

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from genwgp.errors import GenwgpError as GenwgpError
     from genwgp.errors import InputError as InputError
     from genwgp.errors import NotConvergedError as NotConvergedError
+    from genwgp.export import to_flowjax as to_flowjax
+    from genwgp.export import to_inference_data as to_inference_data
+    from genwgp.export import to_numpyro as to_numpyro
     from genwgp.initial import Gaussian as Gaussian
     from genwgp.initial import Mixture as Mixture
     from genwgp.initial import from_samples as from_samples
@@ -85,6 +88,9 @@ __all__ = [
     "references",
     "save",
     "solve",
+    "to_flowjax",
+    "to_inference_data",
+    "to_numpyro",
 ]
 
 # Where these names come from. They are imported when they are asked for: jax takes a second, and files belong to the
@@ -112,6 +118,7 @@ _HOMES = {
         "RelativeEntropy",
     ),
     "errors": ("GenwgpError", "InputError", "NotConvergedError"),
+    "export": ("to_flowjax", "to_inference_data", "to_numpyro"),
     "initial": ("Gaussian", "Mixture", "from_samples"),
     "io": ("load", "save"),
     "path": ("WassersteinPath",),

@@ -3,6 +3,8 @@
 Values that jax is tracing have shapes but no numbers: their shapes are checked, their numbers are not.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -88,6 +90,17 @@ def function(field: str, value: object, allowed: str) -> Any:
     if not callable(value):
         raise InputError(field, value, allowed)
     return value
+
+
+@contextmanager
+def installed(field: str, package: str, extra: str) -> Iterator[None]:
+    """For imports of a package that only some need; InputError naming what to install where it is missing."""
+    try:
+        yield
+    except ImportError:
+        raise InputError(
+            field, f"no package {package}", f"an environment with {package}: pip install 'genwgp[{extra}]'"
+        ) from None
 
 
 def shape_text(shape: tuple[int | None, ...]) -> str:

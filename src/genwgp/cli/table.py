@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from genwgp.cli.progress import clock
+from genwgp.diagnostics.pareto import TRUSTED
 from genwgp.diagnostics.verdict import DIRECTION
 from genwgp.initial import FitQuality
 
@@ -21,6 +22,7 @@ ROWS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("reference_free_energy", "F* of the reference", lambda v: f"{_real(v)} energy"),
     ("log_normaliser", "log Z", lambda v: f"{_real(v)}"),
     ("effective_sample_size", "effective samples", lambda v: f"{100 * v:.2f} %"),
+    ("pareto_k", "Pareto k", lambda v: f"{v:.2f} of the importance weights (to be trusted: below {TRUSTED})"),
     ("action", "action", lambda v: f"{v:.4g} energy"),
     ("action_second_form", "action, second form", lambda v: f"{v:.4g} energy"),
     ("length", "path length", lambda v: f"{v:.5g} length"),

@@ -5,6 +5,7 @@ from genwgp.diagnostics.compare import compare as compare
 from genwgp.diagnostics.measure import Measurement as Measurement
 from genwgp.diagnostics.measure import gap_of as gap_of
 from genwgp.diagnostics.measure import measure as measure
+from genwgp.diagnostics.pareto import pareto_k as pareto_k
 from genwgp.diagnostics.verdict import verdict as verdict
 
-__all__ = ["Comparison", "Measurement", "compare", "gap_of", "measure", "verdict"]
+__all__ = ["Comparison", "Measurement", "compare", "gap_of", "measure", "pareto_k", "verdict"]

@@ -19,8 +19,10 @@ from genwgp.actions import (
 )
 from genwgp.actions.profile import Nodes
 from genwgp.clock import Clock, times_of
+from genwgp.diagnostics.pareto import pareto_k
 from genwgp.energies import FreeEnergy
 from genwgp.energies.interaction import Cloud
+from genwgp.importance import normaliser
 from genwgp.layers.base import AbstractLayer, State
 from genwgp.layers.velocity import VelocityLayer
 from genwgp.parts import each_part, over_parts
@@ -187,17 +189,12 @@ def _chemical_potential(energy: FreeEnergy, particles) -> Float[Array, " n"]:
 
 def gap_of(log_weight: np.ndarray) -> float:
     """KL divergence to the equilibrium in nats: log mean exp(w) - mean w; NaN where there is none."""
-    return float(_equilibrium(log_weight)[0] - log_weight.mean()) if len(log_weight) else float("nan")
+    return float(normaliser(log_weight)[0] - log_weight.mean()) if len(log_weight) else float("nan")
 
 
-def _equilibrium(log_weight: np.ndarray) -> Float[np.ndarray, " 3"]:
-    """log Z, its standard error, effective sample size."""
-    if not len(log_weight):
-        return np.full(3, np.nan)
-    top = log_weight.max()
-    w = np.exp(log_weight - top)
-    share = w.sum() ** 2 / (w**2).sum() / len(w)
-    return np.array([top + np.log(w.mean()), np.sqrt(max(1 / share - 1, 0) / len(w)), share])
+def _equilibrium(log_weight: np.ndarray) -> Float[np.ndarray, " 4"]:
+    """log Z, its standard error, effective sample size, Pareto k."""
+    return np.array([*normaliser(log_weight), pareto_k(log_weight)]) if len(log_weight) else np.full(4, np.nan)
 
 
 def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -> dict[str, Any]:
@@ -218,6 +215,7 @@ def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -
         "gap": gap_of(log_weight),
         "effective_sample_size": float(path.curves.equilibrium[2]),
         "log_normaliser_error": float(path.curves.equilibrium[1]),
+        "pareto_k": float(path.curves.equilibrium[3]),
     }
 
 

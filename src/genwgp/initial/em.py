@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from genwgp.errors import InputError
+from genwgp.checks import installed
 
 CANDIDATES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # components
 PER_COMPONENT = 5  # samples for each component and each of d + 1, at least, for a candidate to be tried
@@ -104,9 +104,7 @@ def _fit(mixture: Any, x: np.ndarray) -> Any:
 
 def _library() -> Any:
     """The class of scikit-learn; it takes a second to import, and only this needs it."""
-    try:
+    with installed("from_samples", "scikit-learn", "data"):
         from sklearn.mixture import GaussianMixture
-    except ImportError:
-        allowed = "an environment with scikit-learn: pip install 'genwgp[data]'"
-        raise InputError("from_samples", "no package scikit-learn", allowed) from None
-    return GaussianMixture
+
+        return GaussianMixture

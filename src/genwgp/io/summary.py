@@ -16,10 +16,11 @@ def summary(solution: "Solution") -> dict[str, Any]:
 
     Energies in the units of V, lengths in those of x: `free_energy_start` and `free_energy_end` (estimates over
     particles), `log_normaliser` (log Z by importance weights at the last node), `equilibrium_free_energy` (-D log Z),
-    `effective_sample_size` (fraction of 1), `action` and `action_second_form` (they differ by quadrature and sampling),
-    `length`, `speed_spread` (largest change between adjacent layers), `direction_residual` (the largest one at the
-    nodes before 99 % of the drop of F), `seconds`; `reference_free_energy` where it is known independently; `start`,
-    the entries of the `FitQuality` of a start that was fitted to samples. None where a figure does not exist.
+    `effective_sample_size` (fraction of 1), `pareto_k` (tail of the weights: to be trusted below 0.7), `action` and
+    `action_second_form` (they differ by quadrature and sampling), `length`, `speed_spread` (largest change between
+    adjacent layers), `direction_residual` (the largest one at the nodes before 99 % of the drop of F), `seconds`;
+    `reference_free_energy` where it is known independently; `start`, the entries of the `FitQuality` of a start that
+    was fitted to samples. None where a figure does not exist.
     """
     path, diagnostics = solution.path, solution.diagnostics
     entropic = solution.problem.energy.diffusion > 0
@@ -37,6 +38,7 @@ def summary(solution: "Solution") -> dict[str, Any]:
         "reference_free_energy": _reference(solution.problem),
         "log_normaliser": None if equilibrium is None else float(equilibrium.log_normaliser),
         "effective_sample_size": None if equilibrium is None else float(equilibrium.effective_sample_size),
+        "pareto_k": None if equilibrium is None or math.isnan(equilibrium.pareto_k) else float(equilibrium.pareto_k),
         "action": diagnostics.get("action"),
         "action_second_form": diagnostics.get("action_second_form"),
         "length": float(path.arclength[-1]),

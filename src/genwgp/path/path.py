@@ -14,7 +14,8 @@ from genwgp.errors import InputError
 from genwgp.initial import AbstractDensity
 from genwgp.layers.base import AbstractLayer
 from genwgp.path import chain
-from genwgp.path.density import Equilibrium, PathDensity
+from genwgp.path.density import PathDensity
+from genwgp.path.equilibrium import Equilibrium
 from genwgp.path.stored import from_stored, to_stored
 from genwgp.problem import Problem
 
@@ -28,7 +29,7 @@ class Curves(eqx.Module):
     """What was measured along a path over held-out particles: (nodes,) = (K + 1,), (K,) for layers, or a number.
 
     times, arclength, free_energy, dissipation, speed, direction_residual: as `WassersteinPath` has them.
-    equilibrium: (log Z, its standard error, effective sample size as a share of 1), NaN where there is none.
+    equilibrium: (log Z, its standard error, effective sample size as a share of 1, Pareto k), NaN where there is none.
     """
 
     times: Float[np.ndarray, " nodes"]
@@ -38,7 +39,7 @@ class Curves(eqx.Module):
     speed: Float[np.ndarray, " nodes"]
     direction_residual: Float[np.ndarray, " nodes"]
     layer_lengths: Float[np.ndarray, " K"]
-    equilibrium: Float[np.ndarray, " 3"]
+    equilibrium: Float[np.ndarray, " 4"]
 
 
 class WassersteinPath(eqx.Module):
@@ -118,10 +119,10 @@ class WassersteinPath(eqx.Module):
 
     @property
     def equilibrium(self) -> Equilibrium:
-        """The last node, with its log-normaliser, effective sample size and weights."""
+        """The last node, with its log-normaliser, effective sample size, Pareto k and weights."""
         K = len(self.layer_lengths)
         when, length = (self.clock.value_at(name, K) for name in ("time", "arclength"))
-        log_z, error, share = map(float, self.curves.equilibrium)
+        log_z, error, share, *tail = map(float, self.curves.equilibrium)
         return Equilibrium(  # pyright: ignore[reportCallIssue]
             layers=self.layers,
             initial=self.initial,
@@ -132,6 +133,7 @@ class WassersteinPath(eqx.Module):
             log_normaliser=log_z,
             log_normaliser_error=error,
             effective_sample_size=share,
+            pareto_k=tail[0] if tail else float("nan"),  # older run folders have none
         )
 
     def energy_at(

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from scipy.spatial.distance import cdist
 from scipy.special import ndtri
 
-from genwgp.checks import finite_array, integer
+from genwgp.checks import finite_array, installed, integer
 from genwgp.diagnostics.distances.samples import Samples, pair
 from genwgp.errors import InputError
 from genwgp.initial.base import sobol
@@ -32,11 +32,8 @@ def wasserstein(x: Samples, y: Samples) -> float:
     if len(first) * len(second) > PAIRS:
         given = f"{len(first)} and {len(second)} samples"
         raise InputError("wasserstein", given, f"at most {PAIRS:,} pairs; sliced_wasserstein takes any number")
-    try:
+    with installed("wasserstein", "POT", "transport"):
         import ot  # takes a second to import, and only this distance needs it
-    except ImportError:
-        allowed = "an environment with POT: pip install 'genwgp[transport]'"
-        raise InputError("wasserstein", "no package POT", allowed) from None
     # Not by |x|^2 - 2 x.y + |y|^2, whose rounding would be 1e-8 of a distance in the result.
     cost: Any = ot.emd2([], [], cdist(first, second, "sqeuclidean"), numItermax=ITERATIONS)
     return float(np.sqrt(max(cost, 0.0)))
