@@ -87,14 +87,14 @@ def picture_title(shown: Scene) -> str:
     count = shown.particles.shape[1]
     if shown.densities is not None:
         return f"Density and {count} of its particles"
-    return f"{count} particles" if len(shown.coordinates) == 1 else f"{count} particles and their smoothed histogram"
+    return f"{count} particles as a smoothed histogram, and some of them"
 
 
 def caption(shown: Scene, endless: bool) -> str:
     """What the colours and marks of the picture are; on a line it has a legend of its own."""
     if len(shown.coordinates) == 1:
         return ""
-    target = "equilibrium" if endless else "end of the path"
+    target = "equilibrium" if endless and shown.densities is not None else "end of the path"
     dots = '<span class="key dot" aria-hidden="true"></span> the same particles all along, with tracks of some'
     lines = f'<span class="key" aria-hidden="true"></span> {target}, at 10, 30, … 90 % of its peak'
     return f'<p class="hint">{dots}; {lines}. Colours go by the square root of the density.</p>'

@@ -41,14 +41,12 @@ function panelTraces(name) {
 }
 
 // Dashed lines that the curves are read against.
-function levels(name) {
-  const level = { free_energy: data.equilibrium, direction_residual: data.direction }[name] ?? null;
-  if (level === null) return [];
-  return [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: level, y1: level, line: dashed("faint"), layer: "below" }];
-}
+const level = (name) => ({ free_energy: [data.equilibrium], direction_residual: [data.direction] })[name] ?? [];
+const levelLine = (y) => ({ type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: dashed("faint"), layer: "below" });
+const levels = (name) => level(name).filter((y) => y !== null).map(levelLine);
 
 function drawPanel({ name, log }) {
-  const y = log ? { type: "log", tickformat: "~g", dtick: decades(data.curves[name]) } : { nticks: 6 };
+  const y = log ? { type: "log", tickformat: "~g", dtick: decades([...data.curves[name], ...level(name)]) } : { nticks: 6 };
   const layout = layoutLook({ height: byId(`curve-${name}`).clientHeight, xaxis: alongAxis(), yaxis: axisLook(y), shapes: [...levels(name), cursor()] });
   return Plotly.react(byId(`curve-${name}`), panelTraces(name), layout, CONFIG);
 }
@@ -68,11 +66,10 @@ function drawRatios() {
     type: "scatter", mode: "lines+markers", x: compared[state.axis], y, name: DISTANCES[name][0],
     line: { color: colour(DISTANCES[name][1]), width: 1.6 }, hovertemplate: "%{y:.3g} times its floor",
   }));
-  const one = { type: "line", xref: "paper", x0: 0, x1: 1, y0: 1, y1: 1, line: dashed("faint"), layer: "below" };
   const y = Math.max(...every) > LOGARITHMIC ? { type: "log", dtick: "D2" } : { rangemode: "tozero" };
   const layout = layoutLook({
     height: 300, hovermode: "x unified", showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
-    margin: { l: 46, r: 12, t: 34, b: 38 }, shapes: [one, cursor()],
+    margin: { l: 46, r: 12, t: 34, b: 38 }, shapes: [levelLine(1), cursor()],
     xaxis: alongAxis(), yaxis: axisLook({ ...y, title: { text: "distance / its floor" } }),
   });
   return Plotly.react(byId("ratios"), traces, layout, CONFIG);

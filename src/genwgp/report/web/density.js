@@ -1,4 +1,5 @@
 // The picture of the path: curves on a line, a heat map in the plane; the particles over it.
+const DRAWN = 400; // particles that are drawn: more of them hide the density
 const TRACKED = 50; // particles that leave a track
 const TRACK = 8; // places that a track is long
 let shown = null; // densities at all places, the target, and what they are drawn on
@@ -23,7 +24,8 @@ function prepareDensities() {
 
 const rows = (values) => Array.from({ length: shown.size }, (_, i) => values.subarray(i * shown.size, (i + 1) * shown.size));
 const named = (which) => `x<sub>${data.coordinates[which]}</sub>`;
-const endName = () => (data.endless ? "equilibrium" : "end of the path");
+// A histogram is of the particles at the end, not of what they should be.
+const endName = () => (data.endless && shown.known ? "equilibrium" : "end of the path");
 
 function tracks() {
   const [a, b] = shown.chosen;
@@ -39,6 +41,11 @@ function tracks() {
   return { x, y };
 }
 
+function dots() {
+  const [x, y] = shown.chosen.map((which) => coordinate(state.place, which).subarray(0, DRAWN));
+  return { x, y };
+}
+
 function planeTraces() {
   const [a, b] = shown.chosen;
   const scale = { x: shown.ticks[0], y: shown.ticks[1] };
@@ -48,12 +55,12 @@ function planeTraces() {
   return [
     { type: "heatmap", ...scale, z: rows(shown.all[state.place]), zmin: 0, zmax: shown.top, zsmooth: "fast",
       colorscale: data.shades[dark() ? "dark" : "light"], hovertemplate: `${hover}<br>density %{z:.3g}<extra></extra>`,
-      colorbar: { thickness: 12, len: 1, outlinewidth: 0, title: { text: "density", side: "right" }, nticks: 5 } },
+      colorbar: { thickness: 12, len: 1, outlinewidth: 0, title: { text: innerWidth > 520 ? "density" : "", side: "right" }, nticks: 5 } },
     { type: "contour", ...scale, z: rows(shown.target.map((value) => value / most)), contours, ncontours: 5,
       autocontour: false, showscale: false, line: { color: colour("target"), width: 1.3 }, hoverinfo: "skip" },
     { type: "scatter", mode: "lines", ...tracks(), line: { color: colour("particle"), width: 1 }, opacity: 0.7,
       hoverinfo: "skip", visible: state.particles },
-    { type: "scatter", mode: "markers", x: coordinate(state.place, a), y: coordinate(state.place, b),
+    { type: "scatter", mode: "markers", ...dots(),
       marker: { size: 5, color: colour("particle"), line: { color: colour("edge"), width: 0.7 } },
       hovertemplate: `particle<br>${hover}<extra></extra>`, visible: state.particles },
   ];
@@ -119,10 +126,9 @@ function moveDensity() {
     Object.assign(plot.data[0], { y: shown.all[state.place] });
     Object.assign(plot.data[3], { x: coordinate(state.place, 0) });
   } else {
-    const [a, b] = shown.chosen;
     Object.assign(plot.data[0], { z: rows(shown.all[state.place]) });
     Object.assign(plot.data[2], tracks());
-    Object.assign(plot.data[3], { x: coordinate(state.place, a), y: coordinate(state.place, b) });
+    Object.assign(plot.data[3], { ...dots() });
   }
   return Plotly.redraw(plot);
 }
