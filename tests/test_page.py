@@ -95,6 +95,7 @@ def test_densities_of_a_scene_have_mass_one_and_reach_the_target(scenes):
             np.testing.assert_allclose(shown.target, shown.densities[-1], atol=2e-3)  # pyright: ignore
         else:
             assert shown.densities is shown.target is None
+            assert shown.target_name == "end of the path"
             assert shown.particles.shape[1:] == (MANY, dim)
 
 
@@ -206,7 +207,7 @@ def test_a_horizon_is_the_end():
     assert shown.densities is not None
     np.testing.assert_array_equal(shown.target, shown.densities[-1])
     held = content(page(solution, shown=shown))
-    assert held["endless"] is False
+    assert held["target_name"] == "end of the path"
     assert held["frames"]["times"][-1] == LAST
     assert "∞" not in [text for _, text in held["ticks"]]
 

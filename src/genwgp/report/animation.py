@@ -96,7 +96,7 @@ def _line(axes: Any, shown: Scene) -> Any:
     if shown.densities is not None and shown.target is not None:
         x, top = np.linspace(shown.box[0, 0], shown.box[0, 1], shown.densities.shape[1]), float(shown.densities.max())
         axes.plot(x, shown.densities[0], color=style.GREY, linewidth=1, linestyle=":", label="start")
-        axes.plot(x, shown.target, color=style.GREY, linewidth=1, linestyle="--", label="end")
+        axes.plot(x, shown.target, color=style.GREY, linewidth=1, linestyle="--", label=shown.target_name)
         (curve,) = axes.plot(x, shown.densities[0], color=style.BLUE)
         low = -0.16 * top
         axes.set(ylim=(1.1 * low, 1.05 * top), ylabel=r"density $\rho(x)$")

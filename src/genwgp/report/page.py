@@ -8,8 +8,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import numpy as np
-
 import genwgp
 from genwgp.errors import RunFolderError
 from genwgp.io.figures import known
@@ -62,7 +60,7 @@ def page(
         verdict=parts.verdict(figures),
         cards=parts.cards(known(figures), figures),
         picture=parts.picture_title(shown),
-        caption=parts.caption(shown, endless=bool(np.isinf(solution.path.times[-1]))),
+        caption=parts.caption(shown),
         pairs=parts.pair_choice(shown),
         comparison="" if comparison is None else parts.comparison(comparison, solution.path.dim),
         nodes=parts.nodes(solution.path),

@@ -90,13 +90,12 @@ def picture_title(shown: Scene) -> str:
     return f"{count} particles as a smoothed histogram, and some of them"
 
 
-def caption(shown: Scene, endless: bool) -> str:
+def caption(shown: Scene) -> str:
     """What the colours and marks of the picture are; on a line it has a legend of its own."""
     if len(shown.coordinates) == 1:
         return ""
-    target = "equilibrium" if endless and shown.densities is not None else "end of the path"
     dots = '<span class="key dot" aria-hidden="true"></span> the same particles all along, with tracks of some'
-    lines = f'<span class="key" aria-hidden="true"></span> {target}, at 10, 30, … 90 % of its peak'
+    lines = f'<span class="key" aria-hidden="true"></span> {shown.target_name}, at 10, 30, … 90 % of its peak'
     return f'<p class="hint">{dots}; {lines}. Colours go by the square root of the density.</p>'
 
 

@@ -41,7 +41,7 @@ def payload(path: Any, shown: Scene, figures: dict[str, Any], comparison: dict[s
         "densities": None if shown.densities is None else packed(shown.densities),
         "target": None if shown.target is None else packed(shown.target),
         "cap": CAP,
-        "endless": bool(np.isinf(path.times[-1])),
+        "target_name": shown.target_name,
         "curves": {**curves, "at": axis.places(path.times)},
         "ticks": axis.ticks,
         "panels": [

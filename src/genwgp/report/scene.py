@@ -12,6 +12,7 @@ from genwgp.report.sampling import SEED, equilibrium_shape, grid, log_density, w
 STEPS = 36  # a multiple of the usual 12 layers: the nodes are among the places
 FEW, MANY = 400, 1500  # particles beside a known density, and particles that stand for one
 LINE_POINTS, SIDE = 300, 48
+END = "end of the path"
 COORDINATES = 8  # that can be looked at in more than two dimensions
 
 
@@ -21,7 +22,8 @@ class Scene(NamedTuple):
     arclength, times (m,); the last time is infinite where the end stands for the equilibrium. particles (m, n, c): the
     same n particles, in the c `coordinates` that are shown. box (c, 2): a window that holds them. densities
     (m, points) on a line and (m, side, side) in the plane, the first coordinate along the rows' entries; None in more
-    dimensions, and where the energy knows no density. target: the equilibrium on the same points, or the end.
+    dimensions, and where the energy knows no density. target: on the same points what `target_name` says, the
+    equilibrium or the end of the path.
     """
 
     arclength: np.ndarray
@@ -31,6 +33,7 @@ class Scene(NamedTuple):
     box: np.ndarray
     densities: np.ndarray | None
     target: np.ndarray | None
+    target_name: str
 
     @property
     def pair(self) -> tuple[int, int]:
@@ -51,38 +54,51 @@ def scene(
 
     InputError where no particle stays finite.
     """
-    shown = path.dim <= 2 and path.energy.internal is not None  # without one the density is carried, but means nothing
-    places = list(_places(path, steps))
-    x0 = path.initial.sample(jax.random.key(SEED), FEW if shown else MANY)
+    known = path.dim <= 2 and path.energy.internal is not None  # without one the density is carried, but means nothing
+    places = _places(path, steps)
+    moved = _particles(path, places, FEW if known else MANY)
+    chosen = _changing(moved)
+    moved = moved[..., chosen]
+    box = window(list(moved))
+    points = _points(box, side, line_points) if known else None
+    whens, densities = [], []
+    for i, place in enumerate(places):
+        rho = path.at(**place)
+        whens.append((float(rho.arclength), float(rho.time)))
+        if points is not None:
+            densities.append(np.exp(log_density(rho, points)))
+        tell(i + 1)
+    arclength, times = np.array(whens).T
+    if points is None:
+        return Scene(arclength, times, moved, chosen, box, None, None, END)
+    target, name = _target(path, points, densities[-1])
+    shape = (side, side) if path.dim == 2 else (line_points,)
+    shaped = np.stack(densities).reshape(len(places), *shape)
+    return Scene(arclength, times, moved, chosen, box, shaped, target.reshape(shape), name)
+
+
+def _places(path: Any, steps: int) -> list[dict[str, Any]]:
+    """What `path.at` takes; nodes at both ends: rounding must not leave the path."""
+    length = float(path.arclength[-1])
+    inside = [{"arclength": length * k / steps} for k in range(1, steps)]
+    return [{"node": 0}, *inside, {"node": len(path.arclength) - 1}]
+
+
+def _particles(path: Any, places: list[dict[str, Any]], count: int) -> np.ndarray:
+    """The same particles at all places, (m, n, d), without those that are carried to infinity."""
+    x0 = path.initial.sample(jax.random.key(SEED), count)
     moved = np.stack([np.asarray(path.transport(x0, **place), dtype=np.float64) for place in places])
     moved = moved[:, np.isfinite(moved).all(axis=(0, 2))]
     if not moved.size:
         raise InputError("solution", "particles that are not finite", "a path whose particles are finite")
-    chosen = _changing(moved)
-    moved, densities, points = moved[..., chosen], [], np.empty((0, path.dim))
-    box = window(list(moved))
-    if shown:
-        points = grid(box, side)[2] if path.dim == 2 else np.linspace(box[0, 0], box[0, 1], line_points)[:, None]
-    whens = []
-    for i, place in enumerate(places):
-        rho = path.at(**place)
-        whens.append((float(rho.arclength), float(rho.time)))
-        if shown:
-            densities.append(np.exp(log_density(rho, points)))
-        tell(i + 1)
-    arclength, times = np.array(whens).T
-    shape = (len(places), side, side) if path.dim == 2 else (len(places), len(points))
-    known = np.stack(densities).reshape(shape) if shown else None
-    return Scene(arclength, times, moved, chosen, box, known, None if known is None else _target(path, points, known))
+    return moved
 
 
-def _places(path: Any, steps: int):
-    """What `path.at` takes; nodes at both ends: rounding must not leave the path."""
-    length = float(path.arclength[-1])
-    yield {"node": 0}
-    for k in range(1, steps):
-        yield {"arclength": length * k / steps}
-    yield {"node": len(path.arclength) - 1}
+def _points(box: np.ndarray, side: int, line_points: int) -> np.ndarray:
+    """Where densities are looked at, (points, d)."""
+    if len(box) == 2:
+        return grid(box, side)[2]
+    return np.linspace(box[0, 0], box[0, 1], line_points)[:, None]
 
 
 def _changing(particles: np.ndarray) -> np.ndarray:
@@ -91,11 +107,10 @@ def _changing(particles: np.ndarray) -> np.ndarray:
     return np.sort(np.argsort(-change, kind="stable")[:COORDINATES])
 
 
-def _target(path: Any, points: np.ndarray, densities: np.ndarray) -> np.ndarray:
+def _target(path: Any, points: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, str]:
     """exp(-V/D)/Z on the points, normalised there as the end is; the end itself where there is none, or a horizon."""
-    end = densities[-1]
     if np.isinf(path.times[-1]):
         shape = equilibrium_shape(path, points)
         if shape is not None and shape.sum() > 0:
-            return shape.reshape(end.shape) * (end.sum() / shape.sum())
-    return end
+            return shape * (end.sum() / shape.sum()), "equilibrium"
+    return end, END

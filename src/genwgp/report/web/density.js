@@ -24,8 +24,6 @@ function prepareDensities() {
 
 const rows = (values) => Array.from({ length: shown.size }, (_, i) => values.subarray(i * shown.size, (i + 1) * shown.size));
 const named = (which) => `x<sub>${data.coordinates[which]}</sub>`;
-// A histogram is of the particles at the end, not of what they should be.
-const endName = () => (data.endless && shown.known ? "equilibrium" : "end of the path");
 
 function tracks() {
   const [a, b] = shown.chosen;
@@ -92,7 +90,7 @@ function lineTraces() {
     hovertemplate: `${name}<br>${text}<extra></extra>`, ...more });
   return [
     curve(shown.all[state.place], "density", { color: colour("curve"), width: 2.4 }, { fill: "tozeroy", fillcolor: `${colour("curve")}44` }),
-    curve(shown.target, endName(), dashed("faint")),
+    curve(shown.target, data.target_name, dashed("faint")),
     curve(shown.all[0], "start", { ...dashed("faint"), dash: "dot" }),
     { type: "scatter", mode: "markers", x: coordinate(state.place, 0), y: heights, yaxis: "y2", name: "particles",
       marker: { size: 5, color: colour("particle"), opacity: 0.75 }, hovertemplate: "particle %{x:.3g}<extra></extra>",
