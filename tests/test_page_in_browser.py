@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from exact_path import exact_solution
+from genwgp.diagnostics import compare
+from genwgp.io import comparison_record
+from genwgp.io.plain import decode
 from genwgp.report import write_page
 from genwgp.report.scene import STEPS, scene
 
@@ -41,13 +45,15 @@ def browser():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
-    """Pages of paths in 1, 2 and 5 dimensions; the second has a name that must stay a name."""
+    """Pages of paths in 1, 2 and 5 dimensions; the second has a comparison, and texts that must stay texts."""
     where = tmp_path_factory.mktemp("pages")
     for dim in (1, 2, 5):
         solution = exact_solution(dim, layers=3)
+        record = None
         if dim == 2:
+            record = decode(comparison_record(compare(solution, solution.problem.reference, 3, 60)))
             solution = dataclasses.replace(solution, message=EVIL, settings={"seed": 0, EVIL: EVIL})
-        write_page(solution, where / f"{dim}.html", shown=scene(solution.path))
+        write_page(solution, where / f"{dim}.html", comparison=record, shown=scene(solution.path))
     return where
 
 
@@ -114,6 +120,20 @@ def test_the_slider_moves_density_particles_and_cursor(opened):
     assert looks[0]["where"].startswith("s = 0.00 of")
     assert looks[0]["where"].endswith("t = 0")
     assert looks[2]["where"].endswith("t = ∞")
+
+
+def test_the_comparison_and_the_places_on_its_curves(opened):
+    browser = opened
+    drawings = "return [...document.querySelectorAll('#ratios .shapelayer path')].at(-1).getAttribute('d')"
+    before = browser.execute_script(drawings)
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#ratios .scatterlayer .trace")) == 4
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#curve-free_energy .scatterlayer .trace")) == 2
+    point = browser.find_element(By.CSS_SELECTOR, "#curve-speed .points path:nth-child(2)")  # a third of the way
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", point)
+    # A pause: what the pointer is over is found a moment after it has moved.
+    ActionChains(browser).move_to_element(point).pause(0.5).click().perform()
+    drawn(browser, STEPS // 3)
+    assert browser.execute_script(drawings) != before
 
 
 def test_keys_move_and_play(opened):

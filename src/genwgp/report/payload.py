@@ -93,6 +93,7 @@ def _compared(record: dict[str, Any], axis: TimeAxis, dim: int) -> dict[str, Any
                 ratios[name] = _plain(_array(record[name]) / _array(record[f"{name}_floor"]))
     return {
         "arclength": _plain(_array(record["arclength"])),
+        "times": _plain(_array(record["times"])),
         "at": axis.places(_array(record["times"])),
         "free_energy": _plain(_array(record["reference_free_energy"])),
         "ratios": ratios,

@@ -62,13 +62,15 @@ function drawRatios() {
   const compared = data.comparison;
   if (compared === null) return null;
   const every = Object.values(compared.ratios).flat().filter((value) => value !== null);
+  const text = compared.arclength.map((s, k) => `s = ${short(s)}, ${timeText(compared.times[k])}`);
   const traces = Object.entries(compared.ratios).map(([name, y]) => ({
     type: "scatter", mode: "lines+markers", x: compared[state.axis], y, name: DISTANCES[name][0],
-    line: { color: colour(DISTANCES[name][1]), width: 1.6 }, hovertemplate: "%{y:.3g} times its floor",
+    line: { color: colour(DISTANCES[name][1]), width: 1.6 }, text,
+    hovertemplate: `${DISTANCES[name][0]}: %{y:.3g} times its floor<br>%{text}<extra></extra>`,
   }));
   const y = Math.max(...every) > LOGARITHMIC ? { type: "log", dtick: "D2" } : { rangemode: "tozero" };
   const layout = layoutLook({
-    height: 300, hovermode: "x unified", showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
+    height: 300, hovermode: "closest", showlegend: true, legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0 },
     margin: { l: 46, r: 12, t: 34, b: 38 }, shapes: [levelLine(1), cursor()],
     xaxis: alongAxis(), yaxis: axisLook({ ...y, title: { text: "distance / its floor" } }),
   });

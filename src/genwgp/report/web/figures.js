@@ -25,7 +25,7 @@ const dashed = (name) => ({ color: colour(name), width: 1.2, dash: "dash" });
 // The axis of the curves: arclength, or time, linear up to the first step and logarithmic beyond.
 function alongAxis() {
   if (state.axis === "arclength") return axisLook({ title: { text: "arclength s", standoff: 6 } });
-  const ticks = { tickvals: data.ticks.map(([at]) => at), ticktext: data.ticks.map(([, text]) => text) };
+  const ticks = { tickvals: data.ticks.map(([at]) => at), ticktext: data.ticks.map(([, text]) => text), tickangle: 0 };
   return axisLook({ title: { text: "physical time t", standoff: 6 }, ...ticks });
 }
 
