@@ -21,11 +21,11 @@ from genwgp.actions import GeometricAction
 from genwgp.cli import app
 from genwgp.cli.environment import cache_folder, use_compilation_cache
 from genwgp.cli.given import settings_of
-from genwgp.cli.progress import Progress, clock, describe
+from genwgp.cli.progress import Progress, describe
 from genwgp.cli.stored import _density
-from genwgp.cli.table import ROWS
 from genwgp.errors import InputError
 from genwgp.io import read_run, save, verify
+from genwgp.io.figures import FIGURES, clock
 
 MODULE = """
 import genwgp as gw
@@ -147,7 +147,7 @@ def test_json_and_quiet(solves):
     solves()
     figures = json.loads(run("solve", "banana", "--json", "--quiet", "--no-pictures", "--layers", "2").stdout)
     assert figures["folder"] == "runs/banana"
-    assert set(figures) >= {key for key, _, _ in ROWS}
+    assert set(figures) >= {figure.key for figure in FIGURES}
     silent = run("solve", "banana", "--quiet", "--no-pictures", "--layers", "2")
     assert (silent.stdout, silent.stderr) == ("", "")
 
@@ -261,7 +261,7 @@ def test_actions_methods_and_precision(solves):
         (["sample", ".", "--node", "0", "-n", "200000000"], "-n: got 200000000; allowed: a whole number from 1 to"),
         (["sample", ".", "--node", "0", "--seed", "x"], "--seed: got x; allowed: a whole number"),
         (["show", ""], "no such run folder"),
-        (["report", ".", "--out", ""], "--out: got nothing; allowed: the name of a folder"),
+        (["report", ".", "--out", ""], "--out: got nothing; allowed: a file that ends in .html"),
         (["bogus"], "command: got bogus; allowed: solve, list, show, sample, report"),
     ],
 )
@@ -369,10 +369,29 @@ def test_a_place_outside_of_the_path_names_its_option():
         _density(Refusing(), {"node": 9})
 
 
-def test_report_draws_again(stored):
-    outcome = run("report", "stored", "--out", "pictures", *PROBLEM)
-    assert outcome.exit_code == 0
-    assert sorted(map(Path, outcome.stdout.split())) == sorted(Path("pictures").iterdir())
+def test_report_writes_a_page_films_and_pictures(stored, monkeypatch):
+    monkeypatch.setattr("genwgp.cli.report.STEPS", 3)
+    outcome = run("report", "stored", "--gif", "film.gif", "--pictures", "pictures", *PROBLEM)
+    assert outcome.exit_code == 0, outcome.exception
+    files = [Path(line) for line in outcome.stdout.splitlines()]
+    assert files[:2] == [Path("stored/report.html"), Path("film.gif")]
+    assert sorted(files[2:]) == sorted(Path("pictures").iterdir())
+    assert files[0].read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert "place 4 of 4" in outcome.stderr
+    verify("stored")  # the run itself is as it was
+
+
+def test_report_replaces_its_own_pages_alone(stored, monkeypatch):
+    monkeypatch.setattr("genwgp.cli.report.STEPS", 1)
+    Path("mine.html").write_text("mine")
+    Path("film.gif").write_text("mine")
+    assert "does not exist yet, or a page of genwgp" in complaint("report", "stored", "--out", "mine.html", *PROBLEM)
+    assert "does not exist yet" in complaint("report", "stored", "--gif", "film.gif", *PROBLEM)
+    assert "ends in .html" in complaint("report", "stored", "--out", "page.txt", *PROBLEM)
+    assert "ends in .gif" in complaint("report", "stored", "--gif", "film.mp4", *PROBLEM)
+    assert (Path("mine.html").read_text(), Path("film.gif").read_text()) == ("mine", "mine")
+    for _ in range(2):
+        assert run("report", "stored", "--out", "page.html", *PROBLEM).exit_code == 0
 
 
 def test_compare_prints_writes_and_draws(stored):

@@ -10,8 +10,9 @@ from genwgp import problems
 from genwgp.cli.compare import compare_run
 from genwgp.cli.group import OneLineGroup
 from genwgp.cli.options import SEEDS, choice, not_empty, number, whole
+from genwgp.cli.report import report_run
 from genwgp.cli.solve import METHODS, Options, run_solve
-from genwgp.cli.stored import report_run, sample_run, show_run
+from genwgp.cli.stored import sample_run, show_run
 from genwgp.errors import InputError
 from genwgp.io import SolveSection
 from genwgp.solvers.solve import MAX_LAYERS
@@ -145,11 +146,25 @@ def sample(
 @app.command()
 def report(
     run: RunArgument,
-    out: Annotated[str | None, typer.Option(metavar="FOLDER", help="Where [default: RUN/pictures].")] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE.html", help="Where the page goes [default: RUN/report.html].")
+    ] = None,
+    gif: Annotated[str | None, typer.Option(metavar="FILE.gif", help="Write a film too, as GIF.")] = None,
+    mp4: Annotated[str | None, typer.Option(metavar="FILE.mp4", help="Write a film too, by ffmpeg.")] = None,
+    pictures: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Draw the PNG pictures of the run again, into this folder.")
+    ] = None,
     problem: ProblemOption = None,
 ) -> None:
-    """Draw the pictures of a run again."""
-    report_run(run, not_empty("--out", out, "the name of a folder"), problem)
+    """Write one HTML page that shows a run: verdict, the path in motion, curves, comparison, settings."""
+    report_run(
+        run,
+        not_empty("--out", out, "a file that ends in .html"),
+        not_empty("--gif", gif, "a file that ends in .gif"),
+        not_empty("--mp4", mp4, "a file that ends in .mp4"),
+        not_empty("--pictures", pictures, "the name of a folder"),
+        problem,
+    )
 
 
 @app.command()

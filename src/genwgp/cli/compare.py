@@ -9,14 +9,13 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from genwgp.cli.progress import Progress
+from genwgp.cli.progress import Progress, part_event
 from genwgp.cli.stored import loaded, warn_unless_converged
 from genwgp.cli.table import aligned, columns
 from genwgp.diagnostics import Comparison, compare
 from genwgp.io import comparison_record, write_comparison
 from genwgp.references import reference_for
 from genwgp.report import draw_comparison
-from genwgp.solvers import Event
 
 NODES = 8
 DISTANCES = (  # header, figure
@@ -61,7 +60,7 @@ def compare_run(folder: str, samples: int, seed: int, problem: str | None, as_js
         kind, start = type(reference).__name__, time.monotonic()
         name = f"{solution.problem.name} against {kind}"
         with Progress(name) as progress:
-            tell = lambda done: progress(_event(done, time.monotonic() - start))
+            tell = lambda done: progress(part_event(done, NODES, time.monotonic() - start))
             found = compare(solution, reference, NODES, samples, jax.random.key(seed), tell)
         described = reference.describe() if hasattr(reference, "describe") else kind  # pyright: ignore
         about = {"run": folder, "problem": solution.problem.name, "reference": kind, "seed": seed}
@@ -77,12 +76,6 @@ def compare_run(folder: str, samples: int, seed: int, problem: str | None, as_js
         picture = draw_comparison(found, solution.path, reference, target / "pictures" / "comparison.png")
         if not as_json:
             print(f"\n{file}\n{picture}")
-
-
-def _event(done: int, seconds: float) -> Event:
-    nothing = math.nan
-    left = seconds / done * (NODES - done)
-    return Event(0, nothing, nothing, nothing, nothing, nothing, left, f"place {done} of {NODES}")
 
 
 def _text(found: Comparison, dim: int) -> str:

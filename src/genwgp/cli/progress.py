@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
 
+from genwgp.io.figures import clock
+
 if TYPE_CHECKING:
     from genwgp.solvers import Event
 
@@ -69,11 +71,13 @@ def describe(event: "Event", residual: str) -> str:
     return "  ".join(parts)
 
 
-def clock(seconds: float) -> str:
-    """Seconds as 0:42, 12:05 or 1:02:03."""
-    whole = max(0, round(seconds))
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+def part_event(done: int, of: int, seconds: float) -> "Event":
+    """So many of the places of a path are done, after so many seconds."""
+    from genwgp.solvers import Event
+
+    nothing = math.nan
+    left = seconds / done * (of - done)
+    return Event(0, nothing, nothing, nothing, nothing, nothing, left, f"place {done} of {of}")
 
 
 def _known(value: float | None) -> bool:

@@ -1,4 +1,4 @@
-"""`genwgp show`, `sample` and `report`: what is in a run folder, samples of it, and its pictures."""
+"""`genwgp show` and `sample`: what is in a run folder, and samples of it."""
 
 import csv
 import io
@@ -19,7 +19,6 @@ from genwgp.errors import InputError
 from genwgp.io import load, read_curves, read_run
 from genwgp.io.folder import CURVES, replace_file
 from genwgp.io.plain import decode, encode
-from genwgp.report import draw_all
 from genwgp.solvers import Result
 
 BATCH = 16_384  # samples at a time, to bound the memory
@@ -69,13 +68,6 @@ def sample_run(folder: str, place: dict[str, Any], n: int, output: str | None, s
         _write(output, data.getvalue())
     else:
         _write(output, _csv(table).encode())
-
-
-def report_run(folder: str, output: str | None, problem: str | None) -> None:
-    """Draw the pictures of a run again, into its folder unless another is given."""
-    with loaded(folder, problem) as solution:
-        for file in draw_all(solution, output or Path(folder) / "pictures"):
-            print(file)
 
 
 @contextmanager

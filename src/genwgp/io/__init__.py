@@ -1,6 +1,7 @@
 """Run folders and problem files. Nothing is pickled, and nothing that is read is executed."""
 
 from genwgp.io.comparison import comparison_record as comparison_record
+from genwgp.io.comparison import read_comparison as read_comparison
 from genwgp.io.comparison import write_comparison as write_comparison
 from genwgp.io.curves import dataset as dataset
 from genwgp.io.curves import read_curves as read_curves
@@ -28,6 +29,7 @@ __all__ = [
     "gallery_source",
     "load",
     "module_source",
+    "read_comparison",
     "read_curves",
     "read_problem",
     "read_run",

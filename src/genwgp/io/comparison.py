@@ -7,8 +7,8 @@ from typing import Any
 import genwgp
 from genwgp.diagnostics.compare import Comparison
 from genwgp.errors import RunFolderError
-from genwgp.io.folder import json_text, replace_file
-from genwgp.io.plain import encode
+from genwgp.io.folder import json_text, read_json, replace_file
+from genwgp.io.plain import decode, encode
 
 FILE = "comparison.json"
 
@@ -28,3 +28,15 @@ def write_comparison(record: dict[str, Any], folder: str | Path) -> Path:
     except OSError as error:
         raise RunFolderError(f"{file}: cannot be written ({error.strerror or error})") from None
     return file
+
+
+def read_comparison(folder: str | Path) -> dict[str, Any] | None:
+    """The record of a folder's `comparison.json`, None where there is none. RunFolderError if it is not one of ours."""
+    file = Path(folder) / FILE
+    if not file.is_file():
+        return None
+    record = decode(read_json(file))
+    missing = [name for name in Comparison._fields if name not in record]
+    if missing:
+        raise RunFolderError(f"{file}: damaged; it lacks {', '.join(missing)}: run `genwgp compare` again")
+    return record

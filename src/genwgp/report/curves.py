@@ -34,7 +34,7 @@ def against_time(axes: Axes, path: Any) -> None:
     positive = times[finite & (times > 0)]
     if len(positive):
         axes.set_xscale("asinh", linear_width=float(positive.min()))
-        axes.xaxis.set_major_locator(FixedLocator(_time_ticks(float(positive.min()), float(positive.max()))))
+        axes.xaxis.set_major_locator(FixedLocator(time_ticks(float(positive.min()), float(positive.max()))))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     label = "end of the path (t = ∞)" if not finite[-1] else "end of the path"
@@ -87,11 +87,10 @@ def direction_picture(path: Any) -> Figure:
 
     Nodes that do not count for the verdict, since hardly any force is left there, are hollow.
     """
-    residual, F = np.asarray(path.direction_residual, dtype=np.float64), np.asarray(path.free_energy)
+    residual, spent = np.asarray(path.direction_residual, dtype=np.float64), spent_energy(path)
     picture = style.figure(9.6, 4.0)
     left, right = picture.subplots(1, 2, sharey=True)
-    nodes, spent = np.arange(len(residual)), (F[0] - F) / (float(F[0] - F[-1]) or np.nan)  # nan: nothing to go down
-    judged = spent < SPENT
+    nodes, judged = np.arange(len(residual)), spent < SPENT
     for axes, x, label in ((left, nodes, "node"), (right, 100 * spent, "drop of F so far (%)")):
         for height, colour, meaning in (
             (UNRELATED, style.INK, "√2: unrelated to the force"),
@@ -112,13 +111,19 @@ def direction_picture(path: Any) -> Figure:
     return picture
 
 
+def spent_energy(path: Any) -> np.ndarray:
+    """The share of the drop of F that is spent at each node; NaN where there is nothing to go down."""
+    F = np.asarray(path.free_energy)
+    return (F[0] - F) / (float(F[0] - F[-1]) or np.nan)
+
+
 def _logarithmic(axes: Axes, values: np.ndarray) -> None:
     """A logarithmic axis where all values allow one."""
     if np.all(values[np.isfinite(values)] > 0):
         axes.set_yscale("log")
 
 
-def _time_ticks(first: float, last: float) -> list[float]:
+def time_ticks(first: float, last: float) -> list[float]:
     """Zero and the decades between the first and the last time, with 2 and 5 between them where there are few."""
     decades = 10.0 ** np.arange(np.floor(np.log10(first)), np.ceil(np.log10(last)) + 1)
     inside = [tick for tick in decades if first <= tick <= last]

@@ -55,3 +55,9 @@ class Solution:
     problem: Problem
     settings: dict[str, Any] = field(default_factory=dict)
     problem_source: dict[str, Any] | None = None
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: verdict, figures, a picture."""
+        from genwgp.report.notebook import solution_html  # the shell, asked for by a notebook alone
+
+        return solution_html(self)
