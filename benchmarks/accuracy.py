@@ -33,6 +33,8 @@ POTENTIALS: list[tuple[str, dict[str, Any]]] = [
     ("gaussian-mixture", {}),
     ("banana", {}),
     ("ring", {}),
+    ("many-wells", {}),
+    ("styblinski-tang", {}),
     ("double-well-1d", {}),
     ("double-well-1d", {"barrier": 8.0}),
 ]
@@ -164,8 +166,7 @@ quasi-random particles with the moments of the start. `F`: error of the free ene
 `t to 99 %`, `t to 99.9 %`: relative error of the time at which F has its value, up to that share of the drop of F.
 `KL`, `ESS`: of the last node to the equilibrium. `direction`: largest direction residual before 99 % of the drop. `s`:
 seconds of `solve`, compilation included. The references are exact, or finite volumes on their default mesh, or
-particles (docs/references.md). Those of aggregation-disk and -annulus have the kernel without regularisation: that
-alone puts F of the disk off by 0.0008, 1.1 % of its drop, and hence the times at which it has its late values.
+particles (docs/references.md).
 """
 
 
