@@ -309,9 +309,9 @@ def test_a_second_interruption_ends(problem, monkeypatch):
             gw.solve(problem, layers=2, key=KEY, method=SMALL, progress=progress)
 
 
-@pytest.mark.parametrize("well", [0.9, -0.9])
-def test_a_path_ends_in_the_well_that_its_flow_leads_to(well):
-    """Two wells 40 D apart: both are equilibria, for a time above e^40, and log Z is that of the own one."""
+def test_a_path_ends_in_the_well_that_its_flow_leads_to():
+    """The higher of two wells 40 D apart: an equilibrium for a time above e^40, and log Z is its own."""
+    well = 0.9
     D, V = 0.05, lambda x: 2 * (x[0] ** 2 - 1) ** 2 + 0.2 * x[0]
     problem = gw.Problem(gw.FreeEnergy(V, gw.Entropy(D)), gw.Gaussian([well], 0.01))
     end = gw.solve(problem, layers=4, method=SMALL).path.equilibrium

@@ -281,3 +281,19 @@ def test_lengths_of_speeds_that_decay_are_exact(fall):
     exact = -np.diff(np.exp(-fall * np.arange(9) / 8)) / fall if fall else np.full(8, 1 / 8)
     np.testing.assert_allclose(lengths(np.exp(-fall * places)), exact, rtol=1e-4)
     assert not lengths(np.zeros(4)).any()
+
+
+def test_fewer_particles_where_memory_is_short():
+    """A random part of those that were chosen; on many coordinates no more than their Jacobian has room for."""
+    pool = Pool.create(Gaussian(np.zeros(2), 1.0), 2048, 0)
+    choice = pool.choose(1024, np.random.default_rng(0))
+    few = choice.first(100)
+    np.testing.assert_array_equal(few.state.x, choice.state.x[:100])
+    np.testing.assert_allclose(few.weight, choice.weight[:100] / choice.weight[:100].sum())
+    assert choice.first(5000) is choice
+    for dim, least, most in ((2, 1024, 1024), (60, 100, 300)):
+        run = sweeping._Run(gw.problems.get("ornstein-uhlenbeck", dim=dim), SMALL, 0, np.inf)
+        field = fields.Field((fields.Quadratic(jnp.zeros(dim)),))
+        (part,) = run._affordable(field, run.pool.choose(1024, run.rng))
+        assert least <= len(part.index) <= most
+        assert len(part.index) * (dim + 1) >= 4 * field.size - dim

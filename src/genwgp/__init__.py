@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from genwgp import references as references
     from genwgp.actions import FiniteHorizonAction as FiniteHorizonAction
     from genwgp.actions import GeometricAction as GeometricAction
+    from genwgp.diagnostics import certificate as certificate
     from genwgp.energies import CustomInternal as CustomInternal
     from genwgp.energies import Entropy as Entropy
     from genwgp.energies import FastDiffusion as FastDiffusion
@@ -81,6 +82,7 @@ __all__ = [
     "Result",
     "Solution",
     "WassersteinPath",
+    "certificate",
     "errors",
     "from_samples",
     "load",
@@ -97,6 +99,7 @@ __all__ = [
 # shell, which the core never imports.
 _HOMES = {
     "actions": ("FiniteHorizonAction", "GeometricAction"),
+    "diagnostics": ("certificate",),
     "energies": (
         "CustomInternal",
         "Entropy",

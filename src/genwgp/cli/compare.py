@@ -12,12 +12,15 @@ import numpy as np
 from genwgp.cli.progress import Progress, part_event
 from genwgp.cli.stored import loaded, warn_unless_converged
 from genwgp.cli.table import aligned, columns
-from genwgp.diagnostics import Comparison, compare
+from genwgp.diagnostics import Certificate, Comparison, certificate, compare
+from genwgp.errors import InputError
 from genwgp.io import comparison_record, write_comparison
+from genwgp.path import WassersteinPath
 from genwgp.references import reference_for
 from genwgp.report import draw_comparison
 
 NODES = 8
+USELESS = 1e3  # bounds above it say nothing
 DISTANCES = (  # header, figure
     ("t", "times"),
     ("s", "arclength"),
@@ -62,9 +65,12 @@ def compare_run(folder: str, samples: int, seed: int, problem: str | None, as_js
         with Progress(name) as progress:
             tell = lambda done: progress(part_event(done, NODES, time.monotonic() - start))
             found = compare(solution, reference, NODES, samples, jax.random.key(seed), tell)
+        bounds = _certified(solution.path)
         described = reference.describe() if hasattr(reference, "describe") else kind  # pyright: ignore
         about = {"run": folder, "problem": solution.problem.name, "reference": kind, "seed": seed}
         about |= {"reference_description": described, "seconds": time.monotonic() - start}
+        if bounds is not None:
+            about["certificate"] = bounds._asdict()
         record = comparison_record(found, **about)
         target = Path(output or folder)
         file = write_comparison(record, target)
@@ -72,13 +78,21 @@ def compare_run(folder: str, samples: int, seed: int, problem: str | None, as_js
             json.dump(record, sys.stdout, indent=2)
             print()
         else:
-            print(f"{name}\nreference: {described}\n\n{_text(found, solution.path.dim)}")
+            print(f"{name}\nreference: {described}\n\n{_text(found, solution.path.dim, bounds)}")
         picture = draw_comparison(found, solution.path, reference, target / "pictures" / "comparison.png")
         if not as_json:
             print(f"\n{file}\n{picture}")
 
 
-def _text(found: Comparison, dim: int) -> str:
+def _certified(path: WassersteinPath) -> Certificate | None:
+    """None where no bound is known."""
+    try:
+        return certificate(path)
+    except InputError:
+        return None
+
+
+def _text(found: Comparison, dim: int, bounds: Certificate | None) -> str:
     """Both tables, each with what its columns are, and what the whole comes to."""
     sliced = ("sliced", "sliced_floor") if dim == 1 else ()  # on a line it is W2
     about = (ABOUT_DISTANCES[0].format("W2" if sliced else "W2, sliced"), *ABOUT_DISTANCES[1:])
@@ -90,7 +104,7 @@ def _text(found: Comparison, dim: int) -> str:
     ]
     if math.isinf(found.times[-1]):
         parts.append("At t = inf the end of the path is compared with the equilibrium of the reference.")
-    return "\n\n".join([*parts, _whole(found)])
+    return "\n\n".join([*parts, _whole(found, bounds)])
 
 
 def _lines(title: str, about: tuple[str, ...]) -> str:
@@ -103,7 +117,7 @@ def _table(found: Comparison, chosen: tuple[tuple[str, str], ...]) -> str:
     return columns([header for header, _ in chosen], [[_figure(value) for value in row] for row in rows])
 
 
-def _whole(found: Comparison) -> str:
+def _whole(found: Comparison, bounds: Certificate | None) -> str:
     """The largest differences, the end of the path, and why figures are missing."""
     known = not math.isnan(found.reference_log_normaliser)
     off = f", {found.log_normaliser - found.reference_log_normaliser:+.2g} from the reference" if known else ""
@@ -114,9 +128,23 @@ def _whole(found: Comparison) -> str:
         ("KL of the end to exp(-V/D)/Z", f"{_figure(found.gap)} nats, by the path's own weights"),
         ("effective samples there", f"{100 * found.effective_sample_size:.2f} %"),
         ("log Z", f"{found.log_normaliser:.5f}{off}"),
+        ("bound on W2", _bound(bounds)),
         *((f"no {names}", reason) for names, reason in found.missing.items()),
     ]
     return aligned([row for row in rows if row[1]])
+
+
+def _bound(bounds: Certificate | None) -> str:
+    """What the residual alone says of the distance to the true flow, half way and at the last finite time.
+
+    Where F is far from convex it soon says nothing.
+    """
+    if bounds is None:
+        return ""
+    half, end = len(bounds.times) // 2, len(bounds.times) - 1
+    number = lambda value: f"{value:.2g}" if value < USELESS else "nothing"
+    at = ", ".join(f"{number(bounds.bound[k])} at t = {bounds.times[k]:.3g}" for k in (half, end))
+    return f"{at}, from the residual, for L = {bounds.convexity:.3g} as estimated"
 
 
 def _largest(values: np.ndarray, words: str) -> str:

@@ -57,7 +57,7 @@ def measure(problem: Problem, layers: AbstractLayer, action: Any, seed: int, poi
     state = State(x, problem.initial.log_prob(x), problem.initial.score(x))
     durations = _durations(layers, action)
     clouds = _clouds(problem, layers, seed, points)
-    profile, nodes = _whole(_walk(layers, problem.energy, durations, clouds, points, state))
+    profile, nodes = mean_of_parts(_walk(layers, problem.energy, durations, clouds, points, state))
     log_weight = log_weights(_at_end(problem.energy, clouds), nodes.end.x, nodes.end.log_density)
     left = _left(profile, nodes)
     at_equilibrium = gap_of(log_weight) < ARRIVED or (not len(log_weight) and left < ARRIVED)
@@ -104,7 +104,7 @@ def _taken(profile: Profile, nodes: Nodes) -> float:
     return float(times_of(np.array([0.0, float(profile.layer_lengths[-1])]), force)[-1])
 
 
-def _whole(parts: list[tuple[Profile, Nodes]]) -> tuple[Profile, Nodes]:
+def mean_of_parts(parts: list[tuple[Profile, Nodes]]) -> tuple[Profile, Nodes]:
     """Means over the particles from those over parts of equal size; their ends one after the other."""
     mean = lambda *a: jnp.asarray(np.mean(a, axis=0, dtype=np.float64), a[0].dtype)
     profile, nodes = jax.tree.map(mean, *parts)

@@ -95,6 +95,13 @@ class Choice(NamedTuple):
     state: State
     weight: Float[Array, " n"]
 
+    def first(self, n: int) -> "Choice":
+        """At most n of them: they are in random order."""
+        if n >= len(self.index):
+            return self
+        weight = self.weight[:n]
+        return Choice(self.index[:n], jax.tree.map(lambda a: a[:n], self.state), weight / weight.sum())
+
 
 def distance2(x: Float[np.ndarray, "n d"], centre: Float[np.ndarray, " d"], metric: Float[np.ndarray, "d d"]):
     """Squared distances to one point in its metric."""

@@ -50,6 +50,7 @@ SHARES = 6  # a horizon is reached in so many steps at least, and a layer's leng
 TRIES = 10  # step sizes tried for one segment
 RISEN = 3  # those that may bring a density at the equilibrium farther from it
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
+MEMORY, ENOUGH_FOR = 1e9, 4  # bytes of a Jacobian; equations for each coefficient, whatever that takes
 LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
 STALL = 6  # segments without progress
 NOISE, LITTLE = 0.5, 1e-4  # residual over the force, and drop of F in a segment over all, where nothing is resolved
@@ -224,9 +225,9 @@ class _Run:
         left = self.horizon - self.time
         self.step = min(self.step, self.horizon / SHARES)
         h = left if self.step > 0.7 * left and self.step < 2 * left else min(self.step, left)
-        choice = self._choose(self.settings.train)
-        hold = self._choose(self.settings.train)
+        all_of = (self._choose(self.settings.train), self._choose(self.settings.train))
         field = self._field()
+        choice, hold = self._affordable(field, *all_of)
         probe, refused, risen, finer = np.inf, 0, 0, 1.0
         for _ in range(TRIES):
             last = self.segments[-1] if self.segments else None
@@ -238,6 +239,7 @@ class _Run:
                 if refused == REFUSED or self.features.linear:
                     self.features.rich, h = True, 2.0**refused * h
                     field = self._field()
+                    choice, hold = self._affordable(field, *all_of)
                 continue
             if speeds.max() > FALL * speeds.min():
                 h *= 0.5  # the arclength along the segment comes from four speeds
@@ -289,6 +291,12 @@ class _Run:
         force2 = np.asarray((grad_mu(self.energy, choice.state) ** 2).sum(1))
         weight = np.asarray(choice.weight) / (1 + force2 / (STRONG * self.force) ** 2)
         return choice._replace(weight=jnp.asarray(weight / weight.sum()))
+
+    def _affordable(self, field: Field, *choices: Choice) -> list[Choice]:
+        """So many of them that a Jacobian, 4 p (d + 1) numbers each, fits the memory, or else as p features need."""
+        equations = self.test.x.shape[1] + 1
+        n = max(int(MEMORY // (32 * field.size * equations)), ENOUGH_FOR * field.size // equations)
+        return [choice.first(n) for choice in choices]
 
     def _field(self) -> Field:
         state = self._choose(min(4096, self.settings.pool // 2)).state
