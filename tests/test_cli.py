@@ -102,7 +102,7 @@ def test_version_list_and_help():
     for name in problems.names():
         assert re.search(rf"^{re.escape(name)}$", listed.stdout, re.MULTILINE)
     assert "--set separation=5" in listed.stdout
-    for command in ([], ["solve"], ["sample"], ["show"], ["report"], ["compare"]):
+    for command in ([], ["init"], ["solve"], ["sample"], ["show"], ["report"], ["compare"]):
         outcome = run(*command, "--help")
         assert outcome.exit_code == 0
         assert "Usage" in outcome.stdout

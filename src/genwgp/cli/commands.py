@@ -9,6 +9,7 @@ import genwgp
 from genwgp import problems
 from genwgp.cli.compare import compare_run
 from genwgp.cli.group import OneLineGroup
+from genwgp.cli.init import write_template
 from genwgp.cli.options import SEEDS, choice, not_empty, number, whole
 from genwgp.cli.report import report_run
 from genwgp.cli.solve import METHODS, Options, run_solve
@@ -93,6 +94,14 @@ def solve(
     folder = not_empty("--out", out, NEW_FOLDER)
     options = Options(problem, folder, chosen, settings or [], not no_pictures, quiet, as_json, not float32)
     raise typer.Exit(run_solve(options))
+
+
+@app.command()
+def init(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The file; it must not exist.")] = "problem.toml",
+) -> None:
+    """Write a problem file to begin from: everything that may be in one, explained."""
+    write_template(file)
 
 
 @app.command("list")
