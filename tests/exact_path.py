@@ -51,6 +51,8 @@ class ExactEquilibrium(ExactDensity):
 class ExactPath:
     """Nodes equidistant in arclength, s(t) = int_0^t sqrt(I) dt by the trapezoid rule on a fine grid."""
 
+    layers = None  # there are none: nothing is said of a residual
+
     def __init__(self, problem: Problem, layers: int = 6):
         assert isinstance(problem.reference, OrnsteinUhlenbeck)
         assert problem.energy.potential is not None

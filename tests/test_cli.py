@@ -262,7 +262,7 @@ def test_actions_methods_and_precision(solves):
         (["sample", ".", "--node", "0", "--seed", "x"], "--seed: got x; allowed: a whole number"),
         (["show", ""], "no such run folder"),
         (["report", ".", "--out", ""], "--out: got nothing; allowed: a file that ends in .html"),
-        (["bogus"], "command: got bogus; allowed: solve, list, show, sample, report"),
+        (["bogus"], "command: got bogus; allowed: solve, init, list, show, sample, report"),
     ],
 )
 def test_mistakes_end_in_one_line_and_code_2(solves, arguments, hint):
