@@ -62,7 +62,6 @@ def mixed(x, log_density, y):
 
 
 MOVED = {
-    "entropy": gw.FreeEnergy(potential, gw.Entropy(0.7)),
     "porous medium, interaction": gw.FreeEnergy(potential, PorousMedium(1.5, 3.0), GaussianInteraction(2.0, 0.8)),
     "functional": gw.FreeEnergy(potential, functional=gw.Functional(mixed, mixed)),
 }
