@@ -7,19 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from genwgp.actions import clouds_along, profile_and_nodes
 from genwgp.actions.profile import Nodes, Profile
 from genwgp.checks import finite_number
-from genwgp.diagnostics.measure import PARTICLES, mean_of_parts
-from genwgp.energies import Entropy, FastDiffusion, FreeEnergy, InternalSum, PorousMedium
-from genwgp.energies.interaction import Cloud
-from genwgp.energies.internal import AbstractInternal
+from genwgp.diagnostics.measure import walked
 from genwgp.errors import InputError
-from genwgp.layers.base import AbstractLayer, State
 from genwgp.layers.velocity import VelocityLayer
-from genwgp.parts import each_part, over_particles, over_parts
+from genwgp.parts import over_particles, over_parts
 from genwgp.path import WassersteinPath
-from genwgp.path.path import CLOUD
 
 SEED, POINTS, SEEN = 9003, 4, 512  # particles of a node that convexity is estimated from
 
@@ -57,7 +51,7 @@ def certificate(path: WassersteinPath, convexity: float | None = None) -> Certif
         raise InputError("path", "layers of Adam", "layers of the causal sweep: only their clock is their own")
     known = None if convexity is None else finite_number("convexity", convexity)
     L = _least_convexity(path) if known is None else known
-    profile, nodes = _walked(path, layers)
+    profile, nodes, _ = walked(path, layers, layers.duration.sum(axis=-1), SEED, POINTS)
     times, residual, at_node = _residual(profile, nodes)
     bound = _grown(times, residual, L)[at_node]
     force2 = float(nodes.force2[-1])
@@ -71,21 +65,6 @@ def certificate(path: WassersteinPath, convexity: float | None = None) -> Certif
         np.sqrt(force2) / L if L > 0 else np.inf,
         force2 / (2 * L * D) if L > 0 and D > 0 else np.inf,
     )
-
-
-def _walked(path: WassersteinPath, layers: VelocityLayer) -> tuple[Profile, Nodes]:
-    x = jnp.asarray(path.initial.quasi_sample(SEED, PARTICLES), dtype=float)
-    state = State(x, path.initial.log_prob(x), path.initial.score(x))
-    clouds = None
-    if path.energy.interacting:
-        y = jnp.asarray(path.initial.quasi_sample(SEED + 1, CLOUD), dtype=float)
-        clouds = clouds_along(layers, path.energy, y, POINTS)
-    return mean_of_parts(_parts(layers, path.energy, layers.duration.sum(axis=-1), clouds, state))
-
-
-@each_part
-def _parts(layers: AbstractLayer, energy: FreeEnergy, durations, clouds: Cloud, state: State) -> tuple[Profile, Nodes]:
-    return profile_and_nodes(layers, energy, state, POINTS, durations, clouds)
 
 
 def _residual(profile: Profile, nodes: Nodes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -119,7 +98,8 @@ def _grown(times: np.ndarray, residual: np.ndarray, L: float) -> np.ndarray:
 def _least_convexity(path: WassersteinPath) -> float:
     """Least eigenvalue of Hess V at particles of all nodes, plus that of Hess W at their differences if negative."""
     energy = path.energy
-    if energy.functional is not None or not _displacement_convex(energy.internal, path.dim):
+    convex = energy.internal is None or energy.internal.displacement_convex(path.dim)
+    if energy.functional is not None or not convex:
         unknown = "a functional" if energy.functional is not None else "this internal energy"
         raise InputError("convexity", None, f"a number: that of {unknown} is not known")
     start = jnp.asarray(path.initial.quasi_sample(SEED, SEEN), dtype=float)
@@ -131,15 +111,6 @@ def _least_convexity(path: WassersteinPath) -> float:
         apart = x - jnp.roll(x, SEEN // 3, axis=0)
         least += min(0.0, float(np.min(np.asarray(_lowest(energy.interaction, apart)))))
     return least
-
-
-def _displacement_convex(internal: AbstractInternal | None, dim: int) -> bool:
-    """Whether McCann's condition is known to hold: the internal energy is then convex along geodesics."""
-    if isinstance(internal, InternalSum):
-        return all(_displacement_convex(part, dim) for part in internal.parts)
-    if isinstance(internal, FastDiffusion):
-        return internal.m >= 1 - 1 / dim
-    return internal is None or isinstance(internal, Entropy | PorousMedium)
 
 
 @over_parts

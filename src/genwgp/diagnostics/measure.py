@@ -53,11 +53,7 @@ class Measurement(NamedTuple):
 
 def measure(problem: Problem, layers: AbstractLayer, action: Any, seed: int, points: int = 3) -> Measurement:
     """Walk particles drawn by `seed` along the layers."""
-    x = jnp.asarray(problem.initial.quasi_sample(seed, PARTICLES), dtype=float)
-    state = State(x, problem.initial.log_prob(x), problem.initial.score(x))
-    durations = _durations(layers, action)
-    clouds = _clouds(problem, layers, seed, points)
-    profile, nodes = mean_of_parts(_walk(layers, problem.energy, durations, clouds, points, state))
+    profile, nodes, clouds = walked(problem, layers, _durations(layers, action), seed, points)
     log_weight = log_weights(_at_end(problem.energy, clouds), nodes.end.x, nodes.end.log_density)
     left = _left(profile, nodes)
     at_equilibrium = gap_of(log_weight) < ARRIVED or (not len(log_weight) and left < ARRIVED)
@@ -66,12 +62,22 @@ def measure(problem: Problem, layers: AbstractLayer, action: Any, seed: int, poi
     return Measurement(path, _figures(path, profile, action, log_weight) | {"left": left})
 
 
+def walked(
+    problem: Problem | WassersteinPath, layers: AbstractLayer, durations: Any, seed: int, points: int
+) -> tuple[Profile, Nodes, Cloud]:
+    """Profile and nodes over held-out particles, and what an interaction sees of others (`_clouds`)."""
+    x = jnp.asarray(problem.initial.quasi_sample(seed, PARTICLES), dtype=float)
+    state = State(x, problem.initial.log_prob(x), problem.initial.score(x))
+    clouds = _clouds(problem, layers, seed, points)
+    return *_whole(_walk(layers, problem.energy, durations, clouds, points, state)), clouds
+
+
 @each_part
 def _walk(layers, energy, durations, clouds, points: int, state: State) -> tuple[Profile, Nodes]:
     return profile_and_nodes(layers, energy, state, points, durations, clouds)
 
 
-def _clouds(problem: Problem, layers: AbstractLayer, seed: int, points: int) -> Cloud:
+def _clouds(problem: Problem | WassersteinPath, layers: AbstractLayer, seed: int, points: int) -> Cloud:
     """What an interaction sees along the path, of particles other than those that are measured."""
     if not problem.energy.interacting:
         return None
@@ -104,7 +110,7 @@ def _taken(profile: Profile, nodes: Nodes) -> float:
     return float(times_of(np.array([0.0, float(profile.layer_lengths[-1])]), force)[-1])
 
 
-def mean_of_parts(parts: list[tuple[Profile, Nodes]]) -> tuple[Profile, Nodes]:
+def _whole(parts: list[tuple[Profile, Nodes]]) -> tuple[Profile, Nodes]:
     """Means over the particles from those over parts of equal size; their ends one after the other."""
     mean = lambda *a: jnp.asarray(np.mean(a, axis=0, dtype=np.float64), a[0].dtype)
     profile, nodes = jax.tree.map(mean, *parts)

@@ -47,6 +47,10 @@ class AbstractInternal(eqx.Module):
     def check_dimension(self, dim: int) -> None:
         """InputError where the flow is not defined in so many dimensions."""
 
+    def displacement_convex(self, dim: int) -> bool:
+        """Whether McCann's condition is known to hold: then D int U(rho) is convex along Wasserstein geodesics."""
+        return False
+
 
 class Entropy(AbstractInternal):
     """D int rho log rho: linear diffusion, the Fokker-Planck equation.
@@ -59,6 +63,9 @@ class Entropy(AbstractInternal):
 
     def __init__(self, D: float):
         self.D = positive_number("Entropy.D", D)
+
+    def displacement_convex(self, dim):
+        return True
 
     def value(self, rho):
         """D rho log rho."""
@@ -120,6 +127,9 @@ class PorousMedium(_Power):
         if self.m <= 1:
             raise InputError("PorousMedium.m", m, "above 1 (m = 1 is genwgp.Entropy, m < 1 genwgp.FastDiffusion)")
 
+    def displacement_convex(self, dim):
+        return True
+
 
 class FastDiffusion(_Power):
     """D int rho^m / (m - 1), d / (d + 2) < m < 1: d rho/dt = D lap rho^m, whose densities have algebraic tails.
@@ -140,6 +150,9 @@ class FastDiffusion(_Power):
         if not self.m > dim / (dim + 2):
             allowed = f"above d / (d + 2) = {dim / (dim + 2):.4g} in {dim} dimensions: below it no second moment lasts"
             raise InputError("FastDiffusion.m", self.m, allowed)
+
+    def displacement_convex(self, dim):
+        return self.m >= 1 - 1 / dim
 
 
 class InternalSum(AbstractInternal):
@@ -165,6 +178,9 @@ class InternalSum(AbstractInternal):
 
     def slope(self, log_density):
         return total(part.slope(log_density) for part in self.parts)
+
+    def displacement_convex(self, dim):
+        return all(part.displacement_convex(dim) for part in self.parts)
 
     def check_dimension(self, dim):
         for part in self.parts:

@@ -118,6 +118,10 @@ class _Regularised(AbstractInteraction):
         f, first, second = jet(z @ z + eps2)
         return f - eps2 * first + 2 * eps2**2 / (len(z) + power) * second
 
+    def power(self, a: float, z: Point) -> Number:
+        """|z|^a / a smeared out, log |z| for a = 0."""
+        return self.smeared(_power(a), a, z)
+
 
 def _power(a: float) -> Jet:
     """|z|^a / a as a function of s = |z|^2, and log |z| for a = 0."""
@@ -188,12 +192,13 @@ class PowerInteraction(_Regularised):
         self.epsilon = positive_number("PowerInteraction.epsilon", epsilon)
 
     def __call__(self, z):
-        return self.strength * (self._power(z, self.attraction) - self._power(z, self.repulsion))
+        return self.strength * (self.power(self.attraction, z) - self.power(self.repulsion, z))
 
-    def _power(self, z, a: float):
+    def power(self, a, z):
+        """The same, but exactly where it is smooth at 0."""
         if a > 0 and a % 2 == 0:
             return (z @ z) ** (int(a) // 2) / a
-        return self.smeared(_power(a), a, z)
+        return super().power(a, z)
 
 
 class LogarithmicInteraction(_Regularised):
@@ -206,7 +211,7 @@ class LogarithmicInteraction(_Regularised):
         self.epsilon = positive_number("LogarithmicInteraction.epsilon", epsilon)
 
     def __call__(self, z):
-        return self.strength * self.smeared(_power(0), 0, z)
+        return self.strength * self.power(0, z)
 
 
 class NewtonianInteraction(_Regularised):
@@ -227,4 +232,4 @@ class NewtonianInteraction(_Regularised):
         if len(z) != self.dim:
             raise InputError("NewtonianInteraction.dim", self.dim, f"the dimension of the start, {len(z)}")
         sphere = 2 * np.pi ** (self.dim / 2) / gamma(self.dim / 2)
-        return self.strength / sphere * self.smeared(_power(2 - self.dim), 2 - self.dim, z)
+        return self.strength / sphere * self.power(2 - self.dim, z)

@@ -7,7 +7,7 @@ from typing import Any
 import genwgp
 from genwgp.diagnostics.compare import Comparison
 from genwgp.errors import RunFolderError
-from genwgp.io.folder import json_text, read_json, replace_file
+from genwgp.io.folder import json_text, read_json, replace_file, writing
 from genwgp.io.plain import decode, encode
 
 FILE = "comparison.json"
@@ -23,10 +23,8 @@ def comparison_record(comparison: Comparison, **about: Any) -> dict[str, Any]:
 def write_comparison(record: dict[str, Any], folder: str | Path) -> Path:
     """Write a record as `comparison.json`, whole or not at all, in the place of an earlier one. RunFolderError."""
     file = Path(folder) / FILE
-    try:
+    with writing(file):
         replace_file(file, json_text(record).encode())
-    except OSError as error:
-        raise RunFolderError(f"{file}: cannot be written ({error.strerror or error})") from None
     return file
 
 

@@ -48,11 +48,10 @@ def new_folder(folder: str | os.PathLike) -> Iterator[Path]:
     final = check_new_folder(folder)
     temporary = _partial(final)
     try:
-        yield temporary
-        _write_manifest(temporary)
-        os.rename(temporary, final)
-    except OSError as error:
-        raise RunFolderError(f"{final}: cannot be written ({_reason(error)})") from None
+        with writing(final):
+            yield temporary
+            _write_manifest(temporary)
+            os.rename(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     _sync(final.parent)
@@ -99,6 +98,15 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def json_text(content: dict[str, Any]) -> str:
     """A JSON object, readable, one entry a line."""
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+@contextmanager
+def writing(target: str | os.PathLike, what: str = "") -> Iterator[None]:
+    """RunFolderError that names the target, or `what` of it, for what the system says while it is written."""
+    try:
+        yield
+    except OSError as error:
+        raise RunFolderError(f"{target}: {what}cannot be written ({_reason(error)})") from None
 
 
 def replace_file(file: Path, content: bytes) -> None:

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from genwgp.errors import InputError, RunFolderError
-from genwgp.io.folder import replace_file
+from genwgp.errors import InputError
+from genwgp.io.folder import replace_file, writing
 from genwgp.report import style
 from genwgp.report.density import heat_map, tallness
 from genwgp.report.scene import Scene
@@ -34,22 +34,19 @@ def animate(path: Any, shown: Scene, file: str | Path) -> Path:
     """Write a film; the name's ending says which. It appears whole or not at all. RunFolderError if it cannot be."""
     target = Path(file)
     writer = WRITERS[target.suffix.lower()](fps=RATE, metadata={"comment": "made by genwgp"})
-    try:
-        with style.styled(), tempfile.TemporaryDirectory() as folder:
-            film = Path(folder) / target.name
-            picture = style.figure(10.0, 4.6)
-            FigureCanvasAgg(picture)
-            move = _film(picture, path, shown)
-            move(0)
-            picture.draw_without_rendering()
-            picture.set_layout_engine("none")  # laid out once: quicker, and nothing jumps
-            with writer.saving(picture, str(film), DPI):
-                for place in [*range(len(shown.times)), *[len(shown.times) - 1] * HOLD]:
-                    move(place)
-                    writer.grab_frame()
-            replace_file(target, film.read_bytes())
-    except OSError as error:
-        raise RunFolderError(f"{target}: cannot be written ({error.strerror or error})") from None
+    with writing(target), style.styled(), tempfile.TemporaryDirectory() as folder:
+        film = Path(folder) / target.name
+        picture = style.figure(10.0, 4.6)
+        FigureCanvasAgg(picture)
+        move = _film(picture, path, shown)
+        move(0)
+        picture.draw_without_rendering()
+        picture.set_layout_engine("none")  # laid out once: quicker, and nothing jumps
+        with writer.saving(picture, str(film), DPI):
+            for place in [*range(len(shown.times)), *[len(shown.times) - 1] * HOLD]:
+                move(place)
+                writer.grab_frame()
+        replace_file(target, film.read_bytes())
     return target
 
 

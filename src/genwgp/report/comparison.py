@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from genwgp.diagnostics.compare import Comparison, places
-from genwgp.errors import RunFolderError
+from genwgp.io.folder import writing
 from genwgp.report import style
 from genwgp.report.curves import against_time
 from genwgp.report.density import HEADING, LINE_POINTS, SAMPLES, SIDE, heat_map, tallness
@@ -47,10 +47,8 @@ def draw_comparison(comparison: Comparison, path: Any, reference: Any, file: str
     """Draw `comparison_picture` into a PNG file; its folder is made. RunFolderError if it cannot be written."""
     with style.styled():
         picture = comparison_picture(comparison, path, reference)
-        try:
+        with writing(file):
             return style.write(picture, Path(file))
-        except OSError as error:
-            raise RunFolderError(f"{file}: cannot be written ({error.strerror or error})") from None
 
 
 def comparison_picture(comparison: Comparison, path: Any, reference: Any) -> Figure:

@@ -119,8 +119,13 @@ def spent_energy(path: Any) -> np.ndarray:
 
 def _logarithmic(axes: Axes, values: np.ndarray) -> None:
     """A logarithmic axis where all values allow one."""
-    if np.all(values[np.isfinite(values)] > 0):
+    if positive(values):
         axes.set_yscale("log")
+
+
+def positive(values: np.ndarray) -> bool:
+    """Whether all finite values are above zero."""
+    return bool(np.all(values[np.isfinite(values)] > 0))
 
 
 def time_ticks(first: float, last: float) -> list[float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from genwgp.errors import RunFolderError
+from genwgp.io.folder import writing
 from genwgp.report import style
 from genwgp.report.curves import direction_picture, free_energy_picture, layers_picture
 from genwgp.report.density import density_picture
@@ -28,11 +28,8 @@ def draw_all(solution: Any, folder: str | os.PathLike, wanted: Callable[[], bool
     The folder is made where it is missing; files of the same name are replaced. RunFolderError if it cannot be written.
     """
     target, drawn = Path(folder), []
-    try:
-        with style.styled():
-            for name, draw in PICTURES.items():
-                if wanted():
-                    drawn.append(style.write(draw(solution.path), target / f"{name}.png"))
-        return drawn
-    except OSError as error:
-        raise RunFolderError(f"{target}: pictures cannot be written ({error.strerror or error})") from None
+    with writing(target, "pictures "), style.styled():
+        for name, draw in PICTURES.items():
+            if wanted():
+                drawn.append(style.write(draw(solution.path), target / f"{name}.png"))
+    return drawn

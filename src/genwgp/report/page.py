@@ -9,9 +9,8 @@ from string import Template
 from typing import Any
 
 import genwgp
-from genwgp.errors import RunFolderError
 from genwgp.io.figures import known
-from genwgp.io.folder import replace_file
+from genwgp.io.folder import replace_file, writing
 from genwgp.io.summary import summary
 from genwgp.report import parts
 from genwgp.report.parts import escape
@@ -36,10 +35,8 @@ def write_page(
     that `genwgp.io.read_comparison` finds there. shown: the path as it moves, computed unless it is given.
     """
     text = page(solution, run, comparison, shown)
-    try:
+    with writing(file):
         replace_file(Path(file), text.encode())
-    except OSError as error:
-        raise RunFolderError(f"{file}: cannot be written ({error.strerror or error})") from None
     return Path(file)
 
 

@@ -11,7 +11,7 @@ from genwgp.diagnostics.measure import SPENT
 from genwgp.diagnostics.verdict import DIRECTION
 from genwgp.io.curves import CURVES
 from genwgp.report import style
-from genwgp.report.curves import spent_energy, time_ticks
+from genwgp.report.curves import positive, spent_energy, time_ticks
 from genwgp.report.density import CAP
 from genwgp.report.scene import Scene
 
@@ -45,7 +45,7 @@ def payload(path: Any, shown: Scene, figures: dict[str, Any], comparison: dict[s
         "curves": {**curves, "at": axis.places(path.times)},
         "ticks": axis.ticks,
         "panels": [
-            {"name": name, "title": title, "unit": unit, "log": log and _positive(getattr(path, name))}
+            {"name": name, "title": title, "unit": unit, "log": log and positive(np.asarray(getattr(path, name)))}
             for name, title, unit, log in PANELS
         ],
         "equilibrium": _number(figures.get("equilibrium_free_energy")),
@@ -110,11 +110,6 @@ def _plain(values: np.ndarray) -> list[float | None]:
 
 def _number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
-
-
-def _positive(values: np.ndarray) -> bool:
-    values = np.asarray(values)
-    return bool(np.all(values[np.isfinite(values)] > 0))
 
 
 def _shades(colours: Any) -> list[list[Any]]:

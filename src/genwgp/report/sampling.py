@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genwgp.diagnostics.compare import places
 from genwgp.errors import InputError
 from genwgp.parts import over_particles, over_parts
 
@@ -24,11 +25,7 @@ class Frame(NamedTuple):
 def frames(path: Any, count: int, samples: int) -> list[Frame]:
     """The path at `count` places, equidistant in arclength from the start to the end."""
     found = []
-    for i, arclength in enumerate(np.linspace(0.0, float(path.arclength[-1]), count)):
-        # Nodes, not arclengths, at the ends: rounding must not leave the path.
-        place: dict[str, Any] = {"arclength": float(arclength)}
-        if i in (0, count - 1):
-            place = {"node": 0 if i == 0 else len(path.arclength) - 1}
+    for i, place in enumerate([{"node": 0}, *places(path, count - 1)]):
         rho = path.at(**place)
         x = np.asarray(rho.sample(jax.random.key(SEED + i), samples))
         found.append(Frame(rho, float(rho.time), float(rho.arclength), x))

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from genwgp.diagnostics.compare import places
 from genwgp.errors import InputError
 from genwgp.report.sampling import SEED, equilibrium_shape, grid, log_density, window
 
@@ -55,14 +56,14 @@ def scene(
     InputError where no particle stays finite.
     """
     known = path.dim <= 2 and path.energy.internal is not None  # without one the density is carried, but means nothing
-    places = _places(path, steps)
-    moved = _particles(path, places, FEW if known else MANY)
+    steps_along = [{"node": 0}, *places(path, steps)]
+    moved = _particles(path, steps_along, FEW if known else MANY)
     chosen = _changing(moved)
     moved = moved[..., chosen]
     box = window(list(moved))
     points = _points(box, side, line_points) if known else None
     whens, densities = [], []
-    for i, place in enumerate(places):
+    for i, place in enumerate(steps_along):
         rho = path.at(**place)
         whens.append((float(rho.arclength), float(rho.time)))
         if points is not None:
@@ -73,21 +74,14 @@ def scene(
         return Scene(arclength, times, moved, chosen, box, None, None, END)
     target, name = _target(path, points, densities[-1])
     shape = (side, side) if path.dim == 2 else (line_points,)
-    shaped = np.stack(densities).reshape(len(places), *shape)
+    shaped = np.stack(densities).reshape(len(steps_along), *shape)
     return Scene(arclength, times, moved, chosen, box, shaped, target.reshape(shape), name)
 
 
-def _places(path: Any, steps: int) -> list[dict[str, Any]]:
-    """What `path.at` takes; nodes at both ends: rounding must not leave the path."""
-    length = float(path.arclength[-1])
-    inside = [{"arclength": length * k / steps} for k in range(1, steps)]
-    return [{"node": 0}, *inside, {"node": len(path.arclength) - 1}]
-
-
-def _particles(path: Any, places: list[dict[str, Any]], count: int) -> np.ndarray:
+def _particles(path: Any, steps_along: list[dict[str, Any]], count: int) -> np.ndarray:
     """The same particles at all places, (m, n, d), without those that are carried to infinity."""
     x0 = path.initial.sample(jax.random.key(SEED), count)
-    moved = np.stack([np.asarray(path.transport(x0, **place), dtype=np.float64) for place in places])
+    moved = np.stack([np.asarray(path.transport(x0, **place), dtype=np.float64) for place in steps_along])
     moved = moved[:, np.isfinite(moved).all(axis=(0, 2))]
     if not moved.size:
         raise InputError("solution", "particles that are not finite", "a path whose particles are finite")

@@ -94,10 +94,10 @@ def factorise(mean_field: MeanField, segment: Segment, state, root_weight, penal
     """The Gauss-Newton matrix of the collocation equations at the present coefficients, factorised on the host."""
     columns = 2 * segment.field.size
     matrix = jacobian(mean_field, segment, state, root_weight).reshape(-1, columns)
-    return Factor(_cholesky(matrix.T @ matrix, np.tile(np.asarray(penalty.weight), 2)), matrix)
+    return Factor(cholesky(matrix.T @ matrix, np.tile(np.asarray(penalty.weight), 2)), matrix)
 
 
-def _cholesky(gram: np.ndarray, penalty: np.ndarray):
+def cholesky(gram: np.ndarray, penalty: np.ndarray):
     """On the host: numpy sees that A^T A is symmetric and takes a quarter of the time of jax's general product."""
     diagonal = np.diag(gram)
     # A feature that no particle sees has a zero column: its coefficient stays.
@@ -165,7 +165,7 @@ def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> Ex
     gram, slope = b.T @ b, b.T @ rest
     diagonal, fits = np.where(field.constant, 0, np.diag(gram)), []
     for ridge in ridges:
-        factor = _cholesky(gram, ridge * diagonal)
+        factor = cholesky(gram, ridge * diagonal)
         if factor is not None:
             step = cho_solve(factor, slope, check_finite=False)
             squares = ((rest_held - b_held @ step) ** 2).reshape(len(hold[1]), -1).sum(1)

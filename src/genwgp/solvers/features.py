@@ -126,8 +126,13 @@ def _sites(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slop
 
 def _absolute(matrix: Float[np.ndarray, "n d d"]) -> Float[np.ndarray, "n d d"]:
     """|A| of symmetric matrices; zero where they are not finite."""
-    value, axes = np.linalg.eigh(np.where(np.isfinite(matrix).all((1, 2), keepdims=True), matrix, 0))
+    value, axes = np.linalg.eigh(_finite(matrix))
     return np.einsum("nij,nj,nkj->nik", axes, np.abs(value), axes)
+
+
+def _finite(matrix: Float[np.ndarray, "n d d"]) -> Float[np.ndarray, "n d d"]:
+    """The matrices, zero for those that are not finite."""
+    return np.where(np.isfinite(matrix).all((1, 2), keepdims=True), matrix, 0)
 
 
 def carried(field: Field, previous: Field, c: Float[Array, " p"]) -> Float[Array, " p"]:
@@ -180,8 +185,7 @@ def _bumps(centres: Float[np.ndarray, "k d"], metric: Float[np.ndarray, "k d d"]
 
 def _waves(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slope, rng: np.random.Generator) -> Waves:
     """Waves along the axes on which the landscape is nearly a sum, and in random directions for the rest of it."""
-    hessian = np.asarray(_hessian(energy, candidates))
-    hessian = np.where(np.isfinite(hessian).all((1, 2), keepdims=True), hessian, 0)
+    hessian = _finite(np.asarray(_hessian(energy, candidates)))
     axes = joint_axes(hessian[rng.choice(len(hessian), min(HESSIANS, len(hessian)), replace=False)])
     on_axes = lambda A: np.einsum("di,ndk,ki->ni", axes, A, axes, optimize=True)
     bend = np.abs(on_axes(hessian))

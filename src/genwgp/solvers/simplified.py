@@ -19,13 +19,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_solve
 
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
 from genwgp.parts import BLOCK, over_parts
-from genwgp.solvers.collocation import Penalty, Stages, collocate
+from genwgp.solvers.collocation import Penalty, Stages, cholesky, collocate
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.segment import Segment
 
@@ -80,11 +80,8 @@ def _model(energy: FreeEnergy, segment: Segment, state: State, root_weight, pena
     moved = float(segment.duration) * moved
     cross = np.kron(RADAU, still.T @ moved)
     gram = np.kron(np.eye(2), still.T @ still) + cross + cross.T + np.kron(RADAU.T @ RADAU, moved.T @ moved)
-    gram += np.diag(np.tile(np.asarray(penalty.weight), 2) + 1e-14 * np.diag(gram).max() + 1e-300)
-    try:
-        return _Model(still, moved, cho_factor(gram, lower=True), penalty)
-    except (np.linalg.LinAlgError, ValueError):
-        return None
+    factor = cholesky(gram, np.tile(np.asarray(penalty.weight), 2))
+    return None if factor is None else _Model(still, moved, factor, penalty)
 
 
 def _move(model: _Model, segment: Segment, residuals: list[np.ndarray], moves: list[np.ndarray]) -> np.ndarray:
@@ -97,7 +94,7 @@ def _move(model: _Model, segment: Segment, residuals: list[np.ndarray], moves: l
         back = sum((a * move for a, move in zip(shares, moves[-MEMORY:], strict=True)), back)
     pull = model.penalty.pull(segment._replace(first=segment.first - back[0], second=segment.second - back[1]))
     slope = rest @ model.still + RADAU.T @ (rest @ model.moved) + np.asarray(pull)
-    return -cho_solve(model.factor, slope.ravel()).reshape(2, -1) - back
+    return -cho_solve(model.factor, slope.ravel(), check_finite=False).reshape(2, -1) - back
 
 
 @over_parts
