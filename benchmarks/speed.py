@@ -1,7 +1,7 @@
 """Speed: time, memory and compilation of the kernels of the sweep and of paths, beside what the machine can do.
 
-    python benchmarks/speed.py [--quick] [--out FOLDER] [--only TABLE ...] [--budget SECONDS]
-    python benchmarks/speed.py --against COMMIT
+    python benchmarks/speed.py [--quick] [--out FOLDER] [--only TABLE ...] [--problems NAME ...] [--budget SECONDS]
+    python benchmarks/speed.py --against COMMIT [--quick] [--problems NAME ...]
     python benchmarks/speed.py --merge FOLDER/speed.md
 
 writes benchmarks/results/speed.md, or FOLDER/speed.md: one section a device, written anew after each row. --quick takes
@@ -13,8 +13,7 @@ import argparse
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # so that peaks of memory are those of the calls
@@ -22,7 +21,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # so that peaks
 import jax
 from timing import against, blocks, growth, kernels, pages, rates, solves, sweeps, work
 from timing.cases import FEW, FULL, PROBLEMS, Case, case
-from timing.stopwatch import Compiled, elapsed, measured
+from timing.stopwatch import Compiled, first_calls, measured
 
 PAGE = Path(__file__).parent / "results" / "speed.md"
 QUICK_BUDGET = 180.0
@@ -44,8 +43,9 @@ several calls that are waited for, in float64 unless a row says 32 bits.
 class Run:
     """What the tables share: the page, the rates of the machine, the cases, and the time that is left."""
 
-    def __init__(self, page: pages.Page, quick: bool, budget: float):
-        self.page, self.quick, self.end = page, quick, time.perf_counter() + budget
+    def __init__(self, page: pages.Page, quick: bool, budget: float, problems: list[str]):
+        self.page, self.quick, self.problems = page, quick, problems
+        self.end = time.perf_counter() + budget
         self.settings = FEW if quick and not rates.accelerated() else FULL
         self.machine = rates.machine()
         self._cases: dict[str, Case] = {}
@@ -54,7 +54,7 @@ class Run:
         return self.end - time.perf_counter()
 
     def cases(self) -> Iterator[Case]:
-        for name in PROBLEMS:
+        for name in self.problems:
             if self.left() > 0:
                 if name not in self._cases:
                     self._cases[name] = case(name, self.settings)
@@ -88,32 +88,19 @@ def table_of_forward(run: Run) -> None:
 def table_of_kernels(run: Run) -> None:
     note = "A segment of 8 integrator steps; N as the solver has it."
     if run.quick:
-        note += " `cold`: all kernels compiled at the same time."
+        note += " `cold`: the kernels of a problem compiled at the same time."
     run.write("Kernels of a step", kernels.HEADER, _kernel_rows(run), note)
 
 
 def _kernel_rows(run: Run) -> Iterator[list[str]]:
-    found = ((one, kernel) for one in run.cases() for kernel in kernels.kernels(one))
-    for one, kernel, compiled in _together(list(found)) if run.quick else _one_by_one(found):
-        timing, size = measured(kernel.call), str(kernel.particles or "")
-        figures = run.machine.against_floor(timing, kernel.work)
-        yield [one.label, kernel.name, size, str(one.field.size), *figures, *compiled.cells(timing.seconds)]
-
-
-Found = tuple[Case, kernels.Kernel, Compiled]
-
-
-def _one_by_one(found: Iterable[tuple[Case, kernels.Kernel]]) -> Iterator[Found]:
-    for one, kernel in found:
-        yield one, kernel, Compiled.of(kernel.call)
-
-
-def _together(found: list[tuple[Case, kernels.Kernel]]) -> Iterator[Found]:
-    """Compiled on all cores at once, which takes less time in all, and each of them more."""
-    with ThreadPoolExecutor(rates.cores()) as pool:
-        firsts = list(pool.map(lambda pair: elapsed(pair[1].call), found))
-    for (one, kernel), first in zip(found, firsts, strict=True):
-        yield one, kernel, Compiled(first, math.nan)
+    for one in run.cases():
+        found = list(kernels.kernels(one))
+        firsts = first_calls([kernel.call for kernel in found]) if run.quick else []
+        for i, kernel in enumerate(found):
+            compiled = Compiled(firsts[i], math.nan) if run.quick else Compiled.of(kernel.call)
+            timing, size = measured(kernel.call), str(kernel.particles or "")
+            figures = run.machine.against_floor(timing, kernel.work)
+            yield [one.label, kernel.name, size, str(one.field.size), *figures, *compiled.cells(timing.seconds)]
 
 
 def table_of_work(run: Run) -> None:
@@ -124,7 +111,7 @@ def table_of_work(run: Run) -> None:
 def table_of_segments(run: Run) -> None:
     count = 3 if run.quick else 6
     note = f"The first {count} segments of a sweep. Phases of the last of them, which compiles little."
-    run.write("Segments", sweeps.SEGMENTS, sweeps.segment_rows(run.settings, count), note)
+    run.write("Segments", sweeps.SEGMENTS, sweeps.segment_rows(run.problems, run.settings, count), note)
 
 
 def table_of_growth(run: Run) -> None:
@@ -147,7 +134,7 @@ def table_of_blocks(run: Run) -> None:
 
 def table_of_solves(run: Run) -> None:
     if not run.quick:
-        solves.tables(run.write)
+        solves.tables(run.problems, run.write)
 
 
 TABLES: dict[str, Callable[[Run], None]] = {
@@ -173,20 +160,20 @@ def main() -> None:
     parser.add_argument("--against", metavar="COMMIT", help="time the kernels of this commit too, in turns")
     parser.add_argument("--merge", type=Path, metavar="PAGE", help="add the tables of another page")
     parser.add_argument("--worker", choices=("kernels", "solve"), help=argparse.SUPPRESS)
-    parser.add_argument("--problem", choices=PROBLEMS, help=argparse.SUPPRESS)
+    parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(PROBLEMS))
     given = parser.parse_args()
     target = PAGE if given.out is None else given.out / "speed.md"
     if given.worker == "kernels":
-        return against.work_off(FEW if given.quick else FULL)
+        return against.work_off(FEW if given.quick else FULL, given.problems)
     if given.worker == "solve":
-        return solves.work_off(given.problem)
+        return solves.work_off(*given.problems)
     if given.merge is not None:
         return pages.merge(given.merge, target, ABOUT)
     page = pages.Page(target, ABOUT)
     if given.against is not None:
-        return against.table(page, given.against, given.quick)
+        return against.table(page, given.against, given.quick, given.problems)
     budget = given.budget or (QUICK_BUDGET if given.quick else float("inf"))
-    run = Run(page, given.quick, budget)
+    run = Run(page, given.quick, budget, given.problems)
     for name in given.only:
         if run.left() > 0:
             TABLES[name](run)

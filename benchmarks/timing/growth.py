@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import jax
@@ -15,8 +14,8 @@ from genwgp.path.density import PathDensity
 from timing import work
 from timing.cases import Case
 from timing.paths import LAYERS, evaluated, exact, forward, in_bits, repeated, start
-from timing.rates import FLOOR, Machine, accelerated, cores
-from timing.stopwatch import Timing, elapsed, measured
+from timing.rates import FLOOR, Machine, accelerated
+from timing.stopwatch import Timing, elapsed, first_calls, measured
 
 SECONDS = ["sample (s)", "log_prob (s)", "score (s)"]
 GROWTH = ["grown", "d", "K", "N", *SECONDS, "growth", "exponent", "MiB", "error (nats)"]
@@ -38,13 +37,14 @@ def forward_rows(cases: Iterator[Case], machine: Machine, n: int) -> Iterator[li
     for case in cases:
         given = repeated(case), jnp.asarray(float(LAYERS)), start(case.problem, n)
         each = work.rates(case.field, case.segment.first, case.state).times(LAYERS * 4 * work.SUBSTEPS)
-        for bits in (64, 32):
-            cast = in_bits(given, bits)
-            call = lambda cast=cast: forward(*cast)
-            first, timing = elapsed(call), measured(call)
+        casts = {bits: in_bits(given, bits) for bits in (64, 32)}
+        calls = {bits: lambda cast=cast: forward(*cast) for bits, cast in casts.items()}
+        firsts = first_calls(list(calls.values()))
+        for (bits, call), first in zip(calls.items(), firsts, strict=True):
+            timing = measured(call)
             done = each.times(n)._replace(bytes=work.size_of((2, n, 2 * case.dim + 1)) * bits / 64)
             cells = machine.against_floor(timing, done, bits)
-            yield [case.label, str(case.field.size), str(n), str(bits), *cells, f"{first - timing.seconds:.1f}"]
+            yield [case.label, str(case.field.size), str(n), str(bits), *cells, f"{first:.1f}"]
 
 
 def growth_rows(what: str, points: list[Point], time_left: Callable[[], float]) -> Iterator[list[str]]:
@@ -68,13 +68,12 @@ def growth_rows(what: str, points: list[Point], time_left: Callable[[], float]) 
 
 
 def _compiled(points: list[Point]) -> dict[tuple[int, int], PathDensity]:
-    """The densities of a curve; on many cores they are compiled at the same time."""
+    """The densities of a curve, compiled at the same time for parts of the sizes that will be needed."""
     problems = {d: gw.problems.get("ornstein-uhlenbeck", dim=d) for d in {d for d, _, _ in points}}
     densities = {(d, K): exact(problems[d], K) for d, K, _ in points}
-    sizes = {(d, K, min(n, parts.PART)) for d, K, n in points}
-    if len(sizes) > 1 and cores() > 4:
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda one: evaluated(densities[one[0], one[1]], one[2]), sizes))
+    part = parts.LARGE_PART if accelerated() else parts.PART
+    sizes = {(d, K, min(n, part)) for d, K, n in points}
+    first_calls([lambda d=d, K=K, n=n: evaluated(densities[d, K], n) for d, K, n in sorted(sizes)])
     return densities
 
 
@@ -131,6 +130,7 @@ def points(quick: bool) -> dict[str, list[Point]]:
     numbers = (1000, 10_000, 100_000, 1_000_000)
     if quick:
         dims, chains = (2, 10, 50, 200), (4, 12, 48)
+        n = parts.LARGE_PART  # as in the longest curve, so that there is less to compile
     if quick and not accelerated():
         dims, chains, numbers, n = (2, 10, 50), (4, 12), (1000, 4000), 1000
     return {

@@ -1,6 +1,5 @@
 """What this machine can do, measured in the same run: products of matrices, exponentials, memory."""
 
-import os
 from typing import NamedTuple
 
 import jax
@@ -57,10 +56,6 @@ class Machine(NamedTuple):
 
 def accelerated() -> bool:
     return jax.default_backend() != "cpu"
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine() -> Machine:

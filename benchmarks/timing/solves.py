@@ -10,22 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from timing import sweeps
-from timing.cases import PROBLEMS
 
 SPEED = Path(__file__).parent.parent / "speed.py"
 
 
-def tables(write: Callable[..., None]) -> None:
+def tables(problems: list[str], write: Callable[..., None]) -> None:
     """Both tables from one series of runs."""
     runs: list[tuple[dict[str, Any], str]] = []
     note = "Seconds of `solve` until F is within 1 % and 0.1 % of its drop of the reference's F*, from the run's log."
-    write("Solves", sweeps.SOLVES, _rows(runs), note)
+    write("Solves", sweeps.SOLVES, _rows(problems, runs), note)
     header = ["problem", "cache", *(f"{phase} (s)" for phase in sweeps.PHASES), "rest (s)"]
     write("Phases of solves", header, (sweeps.phase_row(*run) for run in runs), "Compilation included.")
 
 
-def _rows(runs: list[tuple[dict[str, Any], str]]) -> Iterator[list[str]]:
-    for name in PROBLEMS:
+def _rows(problems: list[str], runs: list[tuple[dict[str, Any], str]]) -> Iterator[list[str]]:
+    for name in problems:
         with tempfile.TemporaryDirectory() as folder:
             for cache in ("empty", "full"):
                 runs.append((_run(name, folder), cache))
@@ -38,7 +37,7 @@ def _run(name: str, folder: str) -> dict[str, Any]:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
-    command = [sys.executable, str(SPEED), "--worker", "solve", "--problem", name]
+    command = [sys.executable, str(SPEED), "--worker", "solve", "--problems", name]
     done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -124,10 +124,10 @@ class _Mark(NamedTuple):
     phases: dict[str, float]
 
 
-def segment_rows(settings: CausalSweep, count: int) -> Iterator[list[str]]:
+def segment_rows(problems: list[str], settings: CausalSweep, count: int) -> Iterator[list[str]]:
     """The first segments of sweeps: the last of them is warm."""
-    for name, parameters in PROBLEMS.items():
-        problem = gw.problems.get(name, **parameters)
+    for name in problems:
+        problem = gw.problems.get(name, **PROBLEMS[name])
         label = f"{name}, d = {problem.dim}"
         with phases() as spent, compilation() as compiling:
             marks = _marks(problem, replace(settings, segments=count), spent)
