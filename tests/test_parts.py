@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genwgp.parts import PART, each_part, make_room, over_parts
+from genwgp import parts
+from genwgp.parts import PART, compiled, each_part, make_room, over_particles, over_parts, over_wide
 
 
 def tree_function(scale, particles):
@@ -18,7 +19,10 @@ def batch(n):
 
 
 @pytest.mark.parametrize("n", [0, 1, 5, PART - 1, PART, PART + 1, 3 * PART + 7])
-def test_parts_joined_are_the_whole(n):
+@pytest.mark.parametrize("on_host", [True, False])
+def test_parts_joined_are_the_whole(n, on_host, monkeypatch):
+    monkeypatch.setattr(parts, "on_host", lambda: on_host)  # an accelerator has the same arithmetic, other parts
+    monkeypatch.setattr(parts, "LARGE_PART", PART)
     found, exact = over_parts(tree_function)(2.0, batch(n)), tree_function(2.0, batch(n))
     for name, values in exact.items():
         assert (found[name].shape, found[name].dtype) == (values.shape, values.dtype)
@@ -68,3 +72,24 @@ def test_code_is_dropped_where_it_takes_its_share_of_memory_maps():
         make_room(share)
         function(jnp.ones(3))
         assert len(traced) == times
+
+
+@pytest.mark.parametrize("over", [over_particles, over_wide])
+@pytest.mark.parametrize("on_host", [True, False])
+def test_blocks_of_particles_are_the_whole(over, on_host, monkeypatch):
+    monkeypatch.setattr(parts, "on_host", lambda: on_host)
+    monkeypatch.setattr(parts, "LARGE_BLOCK", 100)
+    monkeypatch.setattr(parts, "WIDE_BLOCK", 50)
+    x = batch(333)["x"]
+    np.testing.assert_array_equal(over(lambda x: jnp.cumsum(x), x), jnp.cumsum(x, 1))
+
+
+def test_compiled_code_has_products_in_full_precision_and_takes_no_library_for_small_ones():
+    products = lambda a: jnp.einsum("nij,nj->ni", a, a[:, 0])
+    a, seen = jnp.ones((8, 4, 4), jnp.float32), []
+    np.testing.assert_array_equal(compiled(lambda a: seen.append(jax.make_jaxpr(products)(a)) or products(a))(a), 4)
+    assert "HIGHEST" in str(seen[0])
+    assert "HIGHEST" not in str(jax.make_jaxpr(products)(a))
+    if jax.default_backend() == "cpu":
+        text = jax.jit(products, compiler_options=parts._options()).lower(a).compile().as_text()
+        assert "ynn" not in str(text)

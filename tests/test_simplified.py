@@ -1,10 +1,12 @@
 """The simplified Newton method against the one with the whole Jacobian, and the features that it is for."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import genwgp as gw
+from genwgp import parts
 from genwgp.layers import fields
 from genwgp.parts import PART
 from genwgp.solvers import collocation as col
@@ -12,7 +14,7 @@ from genwgp.solvers.features import Features, at_rest
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.particles import initial_state
 from genwgp.solvers.segment import Segment, velocity
-from genwgp.solvers.simplified import simplified_newton
+from genwgp.solvers.simplified import _model, _move, simplified_newton
 
 D, DIM = 0.7, 4
 START = gw.Gaussian(np.full(DIM, 0.3), 0.5)
@@ -58,6 +60,31 @@ def test_both_newton_methods_find_the_same_velocities():
     for s in (0.0, 1.0):
         a, b = (np.asarray(velocity(one, s, state)) for one in (simplified, whole))
         assert np.sqrt(((a - b) ** 2).mean()) < 2e-3 * np.sqrt((b**2).mean())
+
+
+def test_steps_are_the_same_where_jax_computes_on_an_accelerator(monkeypatch):
+    """Whose arrays stay there: here it is the processor that is taken for one. No derivative of the motion."""
+    mean_field, segment, state, root, penalty = started(0.002)
+    now = col.collocate(mean_field, segment, state, root, penalty)
+    matrix = np.random.default_rng(0).normal(size=(*now.residuals.shape, 2 * segment.field.size))
+    monkeypatch.setattr(col, "jacobian", lambda *_: parts.where_it_is(matrix))
+
+    def steps():
+        factor = col.factorise(mean_field, segment, state, root, penalty)
+        newton, promised = col.newton_direction(factor, segment, now, penalty)
+        model = _model(mean_field.now(), segment, state, root, penalty)
+        assert model is not None
+        move = _move(model, segment, [now.residuals.swapaxes(0, 1).reshape(2, -1)], [])
+        # What the steps do: their coefficients are not determined to rounding.
+        return factor, [newton, promised, np.asarray(model.still @ move.T)]
+
+    host, expected = steps()
+    monkeypatch.setattr(parts, "on_host", lambda: False)
+    there, found = steps()
+    assert isinstance(host.jacobian, np.ndarray)
+    assert isinstance(there.jacobian, jax.Array)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-7 * np.abs(b).max())
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid")

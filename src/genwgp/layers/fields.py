@@ -100,8 +100,9 @@ class Quadratic(AbstractTerm):
 class Bumps(AbstractTerm):
     """phi = sum_j c_j exp(-(x - C_j)^T M_j (x - C_j) / 2): Gaussian bumps, centres C (p, d), metrics M (p, d, d).
 
-    With y_j = M_j (x - C_j) and q_j = |y_j|^2 - tr M_j a bump e has the gradient -e y, the Laplacian e q and the
-    gradient of the Laplacian e (2 M y - q y): polynomials in x times e, so that a batch becomes products of matrices.
+    With y_j = M_j (x - C_j) and q_j = |y_j|^2 - tr M_j a bump e has the gradient -e y, the Hessian e (y y' - M), the
+    Laplacian e q and the gradient of the Laplacian e (2 M y - q y). y and q, in few dimensions, are sums of few
+    products; sums over bumps of what is linear in x are polynomials, whose coefficients are products of matrices.
     """
 
     centre: Float[Array, "p d"]
@@ -112,67 +113,52 @@ class Bumps(AbstractTerm):
         return self.centre.shape[-2]
 
     def value(self, c, x):
-        return c @ jnp.exp(-0.5 * self._distance2(x))
+        return c @ self.shapes(x)[0]
 
     def shapes(self, x: Float[Array, " d"]) -> tuple[Float[Array, " p"], Float[Array, "d p"], Float[Array, " p"]]:
         """e, y and q of all bumps."""
-        e = jnp.exp(-0.5 * self._distance2(x))
-        return e, jnp.einsum("pik,k->ip", self._linear(self.metric), _affine(x)), self._excess(x)
+        z = x[:, None] - self.centre.T
+        y = self.bent(z)
+        return jnp.exp(-0.5 * _dot(z, y)), y, _dot(y, y) - jnp.trace(self.metric, axis1=-2, axis2=-1)
 
-    def bent(self, w: Float[Array, " d"]) -> Float[Array, "d p"]:
-        """M w of all bumps, for a vector w."""
-        return jnp.einsum("pik,k->ip", self.metric, w)
-
-    def slopes(self, x: Float[Array, " d"]) -> Float[Array, "d p"]:
-        """M y of all bumps."""
-        return jnp.einsum("pik,k->ip", self._linear(self.metric @ self.metric), _affine(x))
+    def bent(self, w: Float[Array, "d p"]) -> Float[Array, "d p"]:
+        """M w of all bumps, for a vector each or, as (d, 1), the same."""
+        rows = [[self.metric[:, i, j] * w[j] for j in range(len(w))] for i in range(len(w))]
+        return jnp.stack([sum(row) for row in rows])  # pyright: ignore[reportArgumentType, reportCallIssue]
 
     def rates(self, c, x, u):
-        v, (Hu,), divergence, slope = self.derivatives(c, x, (u,))
-        return v, divergence, slope + Hu
-
-    def derivatives(self, c, x, vectors):
-        """grad phi, Hess phi times each of the vectors, lap phi, grad lap phi."""
         e, y, q = self.shapes(x)
-        e = c * e
+        e, d = c * e, x.shape[0]
         once, twice = self._linear(self.metric), self._linear(self.metric @ self.metric)
-        moment = lambda weight, linear: jnp.tensordot(weight, linear, 1) @ _affine(x)
-        bend = jnp.tensordot(e, self.metric, 1)
-        hessians = [moment(e * (w @ y), once) - bend @ w for w in vectors]
-        return -moment(e, once), hessians, e @ q, 2 * moment(e, twice) - moment(e * q, once)
+        sums = jnp.tensordot(e, jnp.concatenate([once, twice, self.metric], 2), 1)
+        at_x, bend = sums[:, : 2 * d + 2].reshape(d, 2, d + 1) @ _affine(x), sums[:, 2 * d + 2 :]
+        pulled = jnp.tensordot(e * (_dot(u[:, None], y) - q), once, 1) @ _affine(x)
+        return -at_x[:, 0], e @ q, 2 * at_x[:, 1] + pulled - bend @ u
+
+    def jets(self, x: Float[Array, " d"]) -> Float[Array, "k p"]:
+        """Values, gradients, Hessians, Laplacians and their gradients, one after the other: k = d^2 + 2 d + 2."""
+        e, y, q = self.shapes(x)
+        hessian = y[:, None] * y[None, :] - jnp.moveaxis(self.metric, 0, -1)
+        parts = (jnp.ones_like(q)[None], -y, hessian.reshape(-1, self.size), q[None], 2 * self.bent(y) - q * y)
+        return e * jnp.concatenate(parts)
 
     def tangent(self, c, x, u):
         e, y, q = self.shapes(x)
-        return Tangent(e, -y * e, e * q, e * (2 * self.slopes(x) - self.bent(u) + y * (u @ y - q)))
-
-    def _distance2(self, x):
-        """(x - C)^T M (x - C) of all bumps."""
-        return self._polynomial(self.metric, self.centre, jnp.zeros_like(x, shape=())) @ _monomials(x)
-
-    def _excess(self, x):
-        trace = jnp.trace(self.metric, axis1=-2, axis2=-1)
-        return self._polynomial(self.metric @ self.metric, self.centre, trace) @ _monomials(x)
+        along = _dot(u[:, None], y)
+        return Tangent(e, -y * e, e * q, e * (2 * self.bent(y) - self.bent(u[:, None]) + y * (along - q)))
 
     def _linear(self, matrix: Float[Array, "p d d"]) -> Float[Array, "p d k"]:
         """Coefficients of matrix (x - C) in (x, 1)."""
         return jnp.concatenate([matrix, -jnp.einsum("pik,pk->pi", matrix, self.centre)[:, :, None]], 2)
-
-    def _polynomial(self, matrix: Float[Array, "p d d"], centre, constant) -> Float[Array, "p m"]:
-        """Coefficients of (x - C)^T matrix (x - C) - constant in the monomials of x."""
-        i, j = np.triu_indices(centre.shape[1])
-        pulled = jnp.einsum("pik,pk->pi", matrix, centre)
-        square = matrix[:, i, j] * jnp.asarray(np.where(i == j, 1, 2), matrix.dtype)
-        rest = (pulled * centre).sum(1) - constant
-        return jnp.concatenate([square, -2 * pulled, rest[:, None]], 1)
 
 
 def _affine(x: Float[Array, " d"]) -> Float[Array, " k"]:
     return jnp.concatenate([x, jnp.ones_like(x, shape=(1,))])
 
 
-def _monomials(x: Float[Array, " d"]) -> Float[Array, " m"]:
-    i, j = np.triu_indices(x.shape[0])
-    return jnp.concatenate([x[i] * x[j], _affine(x)])
+def _dot(a: Float[Array, "d *p"], b: Float[Array, "d *p"]) -> Float[Array, "*p"]:
+    """Products of the vectors of two sets, of which one may be one; no product of matrices, of few numbers each."""
+    return (a * b).sum(0)
 
 
 class Waves(AbstractTerm):
@@ -255,26 +241,36 @@ class ModulatedPotential(AbstractTerm):
         """(f, grad f, w -> Hess f w, lap f, grad lap f) of the scaled potential."""
         gradient = jax.grad(self._scaled)
         along = lambda w: jax.jvp(gradient, (x,), (w,))[1]
-        curvature = lambda x, e: e @ jax.jvp(gradient, (x,), (e,))[1]
+        curvature = lambda x, e: jnp.sum(e * jax.jvp(gradient, (x,), (e,))[1])
         laplacian = lambda x: jax.vmap(curvature, (None, 0))(x, jnp.eye(x.shape[0], dtype=x.dtype)).sum()
         f, g = jax.value_and_grad(self._scaled)(x)
         lap, slope = jax.value_and_grad(laplacian)(x)
         return f, g, along, lap, slope
 
     def rates(self, c, x, u):
-        parts = jax.vmap(lambda offset, c: self._rates(c, x, u, offset))(self.offset, self._split(c))
+        c = self._split(c)
+        if not self.bumps.size:
+            parts = jax.vmap(lambda offset, c: self._alone(c, x, u, offset))(self.offset, c[:, 0])
+        else:
+            jets = c[:, 1:] @ self.bumps.jets(x).T
+            jets = jets.at[:, 0].add(c[:, 0])
+            parts = jax.vmap(lambda offset, jet: self._modulated(jet, x, u, offset))(self.offset, jets)
         v, divergence, source = (part.sum(0) for part in parts)
         return v, divergence, source
 
-    def _rates(self, c, x, u, offset):
+    def _alone(self, c, x, u, offset):
+        _, g, along, lap, slope = self._jet(x + offset)
+        return c * g, c * lap, c * (slope + along(u))
+
+    def _modulated(self, jet, x, u, offset):
+        """Rates of f S, from the jet of S as `Bumps.jets` has it."""
         f, g, along, lap, slope = self._jet(x + offset)
-        Hu = along(u)
-        if not self.bumps.size:
-            return c[0] * g, c[0] * lap, c[0] * (slope + Hu)
-        S, (gS, (HSu, HSg), lS, slopeS) = self.bumps.value(c[1:], x) + c[0], self.bumps.derivatives(c[1:], x, (u, g))
-        source = gS * lap + S * slope + 2 * (along(gS) + HSg) + g * lS + f * slopeS
-        source += S * Hu + g * (gS @ u) + gS * (g @ u) + f * HSu
-        return S * g + f * gS, S * lap + 2 * g @ gS + f * lS, source
+        d = x.shape[0]
+        S, gS, HS, lS, slopeS = jnp.split(jet, [1, 1 + d, 1 + d + d * d, 2 + d + d * d])
+        HS = HS.reshape(d, d)  # symmetric
+        source = gS * lap + S * slope + 2 * (along(gS) + _dot(HS, g[:, None])) + g * lS + f * slopeS
+        source += S * along(u) + g * _dot(gS, u) + gS * _dot(g, u) + f * _dot(HS, u[:, None])
+        return S * g + f * gS, S[0] * lap + 2 * _dot(g, gS) + f * lS[0], source
 
     def tangent(self, c, x, u):
         columns = jax.vmap(lambda offset: self._tangent(x, u, offset), out_axes=-2)(self.offset)
@@ -286,14 +282,14 @@ class ModulatedPotential(AbstractTerm):
         alone = Tangent(f[None], g[:, None], lap[None], (slope + Hu)[:, None])
         if not self.bumps.size:
             return alone
-        H = jax.vmap(along, 1, 1)(jnp.eye(x.shape[0], dtype=x.dtype))
-        e, y, q = self.bumps.shapes(x)
-        gS, lS = -y * e, e * q
-        slopeS = e * (2 * self.bumps.slopes(x) - y * q)
-        hessian = lambda w: e * (y * (w @ y) - self.bumps.bent(w))
-        source = gS * lap + e * slope[:, None] + 2 * (H @ gS + hessian(g)) + g[:, None] * lS + f * slopeS
-        source += e * Hu[:, None] + g[:, None] * (u @ gS) + gS * (g @ u) + f * hessian(u)
-        modulated = Tangent(f * e, e * g[:, None] + f * gS, e * lap + 2 * g @ gS + f * lS, source)
+        d, p = x.shape[0], self.bumps.size
+        H = jax.vmap(along)(jnp.eye(d, dtype=x.dtype))  # symmetric
+        S, gS, HS, lS, slopeS = jnp.split(self.bumps.jets(x), [1, 1 + d, 1 + d + d * d, 2 + d + d * d])
+        HS, g, Hu, u = HS.reshape(d, d, p), g[:, None], Hu[:, None], u[:, None]
+        over = lambda A, w: _dot(A, w[:, None])
+        source = gS * lap + S * slope[:, None] + 2 * (over(H[:, :, None], gS) + over(HS, g)) + g * lS + f * slopeS
+        source += S * Hu + g * _dot(gS, u) + gS * _dot(g, u) + f * over(HS, u)
+        modulated = Tangent(f * S[0], S * g + f * gS, (S * lap + 2 * _dot(g, gS) + f * lS)[0], source)
         return Tangent(*(jnp.concatenate(pair, -1) for pair in zip(alone, modulated, strict=True)))
 
 

@@ -41,6 +41,7 @@ from genwgp.energies import FreeEnergy
 from genwgp.initial import AbstractDensity
 from genwgp.layers.base import State
 from genwgp.layers.coupling import CouplingLayer, stack_layers
+from genwgp.parts import compiled
 from genwgp.problem import Problem
 
 CHUNK = 20  # steps between two looks at the fixed particles
@@ -216,12 +217,12 @@ def _all_finite(tree) -> Array:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
-@eqx.filter_jit
+@compiled
 def _measure(chain, energy, initial, action, x) -> _Row:
     return _row(action, _profile(chain, energy, initial, action, x, FIXED_POINTS))
 
 
-@eqx.filter_jit
+@compiled
 def _chunk(carry: _Carry, energy, initial, action, batches, rates, points: int) -> tuple[_Carry, _Row]:
     """A step for each batch of particles (steps, n, d); once the loss is not finite the layers stay as they are."""
 

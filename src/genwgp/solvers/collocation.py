@@ -28,7 +28,7 @@ from scipy.linalg import cho_factor, cho_solve
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
-from genwgp.parts import BLOCK, over_particles, over_parts
+from genwgp.parts import over_particles, over_parts, over_wide, where_it_is
 from genwgp.solvers.jacobian import jacobian
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.segment import FIRST, Segment, advance_point, constant, equations_at
@@ -87,14 +87,14 @@ class Factor(NamedTuple):
     """Cholesky factor of the Gauss-Newton matrix with the penalty, and the Jacobian (2 n (d + 1), 2 p)."""
 
     cholesky: Any
-    jacobian: np.ndarray
+    jacobian: np.ndarray | Array
 
 
 def factorise(mean_field: MeanField, segment: Segment, state, root_weight, penalty: Penalty) -> Factor:
     """The Gauss-Newton matrix of the collocation equations at the present coefficients, factorised on the host."""
     columns = 2 * segment.field.size
     matrix = jacobian(mean_field, segment, state, root_weight).reshape(-1, columns)
-    return Factor(cholesky(matrix.T @ matrix, np.tile(np.asarray(penalty.weight), 2)), matrix)
+    return Factor(cholesky(np.asarray(matrix.T @ matrix), np.tile(np.asarray(penalty.weight), 2)), matrix)
 
 
 def cholesky(gram: np.ndarray, penalty: np.ndarray):
@@ -116,12 +116,12 @@ def newton_direction(factor: Factor, segment: Segment, stages: Stages, penalty: 
     if factor.cholesky is None:
         return None, np.inf
     rest = stages.residuals.reshape(-1)
-    slope = factor.jacobian.T @ rest + np.asarray(penalty.pull(segment)).ravel()
+    slope = np.asarray(factor.jacobian.T @ rest) + np.asarray(penalty.pull(segment)).ravel()
     step = -cho_solve(factor.cholesky, slope, check_finite=False)
     moved = segment._replace(
         first=segment.first + step[: step.size // 2], second=segment.second + step[step.size // 2 :]
     )
-    left = np.sqrt(np.sum((rest + factor.jacobian @ step) ** 2) + float(penalty.value(moved)))
+    left = np.sqrt(np.sum((rest + np.asarray(factor.jacobian @ step)) ** 2) + float(penalty.value(moved)))
     return step.reshape(2, -1), float(left)
 
 
@@ -154,22 +154,23 @@ def _standing(energy: FreeEnergy, field: Field, c, particles):
         tangent = field.tangent(c, z.x, z.score)
         return weight[:, None] * jnp.concatenate([tangent.velocity, tangent.value[None]])
 
-    b = jax.lax.map(columns, (state, root_weight), batch_size=BLOCK)
+    b = over_wide(columns, (state, root_weight))
     return b, equations_at(energy, constant(field, c), FIRST, state) * root_weight
 
 
 def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> ExplicitFit:
     """One Gauss-Newton step from c on `train`, for each ridge; `train` and `hold` are (particles, root of weights)."""
-    flat = lambda pair: (np.asarray(pair[0]).reshape(-1, field.size), np.asarray(pair[1]).reshape(-1))
+    flat = lambda pair: (where_it_is(pair[0]).reshape(-1, field.size), np.asarray(pair[1]).reshape(-1))
     (b, rest), (b_held, rest_held) = (flat(_standing(energy, field, c, part)) for part in (train, hold))
-    gram, slope = b.T @ b, b.T @ rest
+    gram, slope = np.asarray(b.T @ b), np.asarray(b.T @ rest)
     diagonal, fits = np.where(field.constant, 0, np.diag(gram)), []
     for ridge in ridges:
         factor = cholesky(gram, ridge * diagonal)
         if factor is not None:
             step = cho_solve(factor, slope, check_finite=False)
-            squares = ((rest_held - b_held @ step) ** 2).reshape(len(hold[1]), -1).sum(1)
-            fits.append((np.asarray(c) - step, np.linalg.norm(rest - b @ step), size_of_most(squares)))
+            fitted, held = (np.asarray(columns @ step) for columns in (b, b_held))
+            squares = ((rest_held - held) ** 2).reshape(len(hold[1]), -1).sum(1)
+            fits.append((np.asarray(c) - step, np.linalg.norm(rest - fitted), size_of_most(squares)))
         else:
             fits.append((np.asarray(c), np.inf, np.inf))
     coefficients, error, held_out = zip(*fits, strict=True)

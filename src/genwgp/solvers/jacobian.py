@@ -24,7 +24,7 @@ from jaxtyping import Array, Float
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.velocity import rates
-from genwgp.parts import BLOCK, over_parts
+from genwgp.parts import over_parts, over_wide, where_it_is
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.pairs import felt, few_of
 from genwgp.solvers.segment import FIRST, Segment, advance, advance_point, integrator_steps
@@ -45,12 +45,12 @@ class _Linear(NamedTuple):
     rate: State
 
 
-def jacobian(mean_field: MeanField, segment: Segment, state: State, root_weight) -> Float[np.ndarray, "n e q"]:
+def jacobian(mean_field: MeanField, segment: Segment, state: State, root_weight) -> Float[np.ndarray | Array, "n e q"]:
     """Derivative of the weighted equations at both Radau points, 2 (d + 1), by both coefficients (2 p).
 
-    `root_weight` (n, d + 1): roots of the weights of the equations.
+    `root_weight` (n, d + 1): roots of the weights. The largest array of a step stays where it is computed.
     """
-    local = np.asarray(_local(mean_field.at_radau(segment), segment, (state, root_weight)))
+    local = where_it_is(_local(mean_field.at_radau(segment), segment, (state, root_weight)))
     if mean_field.cloud is None or not mean_field.energy.interacting:
         return local
     first = advance(segment, 0.0, FIRST, state)
@@ -71,7 +71,7 @@ def _motion(segment: Segment, particles: State):
 
         return jax.lax.scan(to_next, _unchanged(segment, z), _stages(z))[1]
 
-    return jax.lax.map(way, particles, batch_size=BLOCK)
+    return over_wide(way, particles)
 
 
 def _unchanged(segment: Segment, z: State):
@@ -101,7 +101,7 @@ def _local(energy: FreeEnergy, segment: Segment, particles) -> Float[Array, "n e
         parts = jax.lax.scan(to_next, _unchanged(segment, z), (*_stages(z), energy.cloud))[1]
         return parts.reshape(2 * weight.size, -1)
 
-    return jax.lax.map(rows, particles, batch_size=BLOCK)
+    return over_wide(rows, particles)
 
 
 def _equations_change(energy: FreeEnergy, segment: Segment, z: State, change, here: _Linear):

@@ -24,7 +24,7 @@ from scipy.linalg import cho_solve
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
-from genwgp.parts import BLOCK, over_parts
+from genwgp.parts import over_parts, over_wide, where_it_is
 from genwgp.solvers.collocation import Penalty, Stages, cholesky, collocate
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.segment import Segment
@@ -67,8 +67,8 @@ def _rows(stages: Stages) -> Float[np.ndarray, "2 m"]:
 class _Model(NamedTuple):
     """B and h E (m, p) of all equations of the particles, and the factor of J^T J with the penalty."""
 
-    still: Float[np.ndarray, "m p"]
-    moved: Float[np.ndarray, "m p"]
+    still: Float[np.ndarray | Array, "m p"]
+    moved: Float[np.ndarray | Array, "m p"]
     factor: Any
     penalty: Penalty
 
@@ -76,10 +76,11 @@ class _Model(NamedTuple):
 def _model(energy: FreeEnergy, segment: Segment, state: State, root_weight, penalty: Penalty) -> _Model | None:
     """None where the matrix cannot be factorised: it is not finite, or singular to rounding."""
     columns = _columns(energy, segment.field, segment.first, (state, root_weight))
-    still, moved = (np.asarray(a).reshape(-1, segment.field.size) for a in columns)
+    still, moved = (where_it_is(a).reshape(-1, segment.field.size) for a in columns)
     moved = float(segment.duration) * moved
-    cross = np.kron(RADAU, still.T @ moved)
-    gram = np.kron(np.eye(2), still.T @ still) + cross + cross.T + np.kron(RADAU.T @ RADAU, moved.T @ moved)
+    alone, mixed, late = (np.asarray(a.T @ b) for a, b in ((still, still), (still, moved), (moved, moved)))
+    cross = np.kron(RADAU, mixed)
+    gram = np.kron(np.eye(2), alone) + cross + cross.T + np.kron(RADAU.T @ RADAU, late)
     factor = cholesky(gram, np.tile(np.asarray(penalty.weight), 2))
     return None if factor is None else _Model(still, moved, factor, penalty)
 
@@ -93,7 +94,8 @@ def _move(model: _Model, segment: Segment, residuals: list[np.ndarray], moves: l
         rest = rest - sum(a * change for a, change in zip(shares, changes, strict=True))
         back = sum((a * move for a, move in zip(shares, moves[-MEMORY:], strict=True)), back)
     pull = model.penalty.pull(segment._replace(first=segment.first - back[0], second=segment.second - back[1]))
-    slope = rest @ model.still + RADAU.T @ (rest @ model.moved) + np.asarray(pull)
+    still, moved = (np.asarray(rest @ columns) for columns in (model.still, model.moved))
+    slope = still + RADAU.T @ moved + np.asarray(pull)
     return -cho_solve(model.factor, slope.ravel(), check_finite=False).reshape(2, -1) - back
 
 
@@ -112,4 +114,4 @@ def _columns(energy: FreeEnergy, field: Field, c, particles) -> tuple[Float[Arra
         still = jnp.concatenate([tangent.velocity, tangent.value[None]])
         return weight[:, None] * still, weight[:, None] * jnp.concatenate([bent, raised[None]])
 
-    return jax.lax.map(at, particles, batch_size=BLOCK)
+    return over_wide(at, particles)
