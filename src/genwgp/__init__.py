@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from genwgp.solvers import Event as Event
     from genwgp.solvers import Result as Result
     from genwgp.solvers import Solution as Solution
+    from genwgp.solvers import Table as Table
     from genwgp.solvers import solve as solve
+    from genwgp.solvers import solve_many as solve_many
 
 __version__ = "0.1.0"
 __all__ = [
@@ -81,6 +83,7 @@ __all__ = [
     "RelativeEntropy",
     "Result",
     "Solution",
+    "Table",
     "WassersteinPath",
     "certificate",
     "errors",
@@ -90,6 +93,7 @@ __all__ = [
     "references",
     "save",
     "solve",
+    "solve_many",
     "to_flowjax",
     "to_inference_data",
     "to_numpyro",
@@ -126,7 +130,7 @@ _HOMES = {
     "io": ("load", "save"),
     "path": ("WassersteinPath",),
     "problem": ("Problem",),
-    "solvers": ("Adam", "CausalSweep", "Event", "Result", "Solution", "solve"),
+    "solvers": ("Adam", "CausalSweep", "Event", "Result", "Solution", "Table", "solve", "solve_many"),
 }
 _NAMESPACES = {*_HOMES, "cli", "diagnostics", "layers", "problems", "references", "report"}
 

@@ -11,7 +11,7 @@ import jax
 from genwgp import solvers
 from genwgp.actions import FiniteHorizonAction, GeometricAction
 from genwgp.cli.environment import Interrupts, precision, use_compilation_cache
-from genwgp.cli.given import Given, Settings, problem_of, settings_of
+from genwgp.cli.given import Given, problem_of, settings_of
 from genwgp.cli.group import INTERRUPTED, NOT_CONVERGED, OK
 from genwgp.cli.progress import Progress
 from genwgp.cli.table import summary_table
@@ -44,9 +44,9 @@ def run_solve(options: Options) -> int:
     with precision(options.float64):
         settings = settings_of(options.settings)
         given = problem_of(options.problem, settings.problem)
-        chosen = _merged(options.solve, given.solve)
-        arguments = _arguments(chosen, settings)
-        folder = check_new_folder(options.out or _free_folder(given.problem.name))
+        chosen = merged(options.solve, given.solve)
+        arguments = arguments_of(chosen, settings.method)
+        folder = check_new_folder(options.out or free_folder(given.problem.name))
         if not options.quiet:
             _note_on_start(given.problem.initial)
         with Interrupts(options.quiet) as interrupts:
@@ -93,13 +93,13 @@ def _solve(
         )
 
 
-def _merged(first: SolveSection, second: SolveSection) -> SolveSection:
+def merged(first: SolveSection, second: SolveSection) -> SolveSection:
     """The options, and where they say nothing, the file."""
     given = {name: value for name, value in first.model_dump().items() if value is not None}
     return second.model_copy(update=given)
 
 
-def _arguments(chosen: SolveSection, settings: Settings) -> dict[str, Any]:
+def arguments_of(chosen: SolveSection, method: dict[str, Any]) -> dict[str, Any]:
     """Action and method of `solve`; InputError for a horizon without its action, or settings that a method lacks."""
     finite = chosen.action == "finite-horizon"
     if chosen.horizon is not None and not finite:
@@ -107,9 +107,9 @@ def _arguments(chosen: SolveSection, settings: Settings) -> dict[str, Any]:
     if finite and chosen.horizon is None:
         raise InputError("--horizon", "nothing", "the physical time of the whole path, with --action finite-horizon")
     action = FiniteHorizonAction(chosen.horizon) if chosen.horizon is not None else GeometricAction()
-    if chosen.method is None and settings.method:
+    if chosen.method is None and method:
         raise InputError("--method", "nothing", f"one of {', '.join(METHODS)}, for --set method.NAME=value")
-    return {"action": action, "method": None if chosen.method is None else _method(chosen.method, settings.method)}
+    return {"action": action, "method": None if chosen.method is None else _method(chosen.method, method)}
 
 
 def _method(name: str, settings: dict[str, Any]) -> Any:
@@ -121,7 +121,7 @@ def _method(name: str, settings: dict[str, Any]) -> Any:
     return kind(**settings)
 
 
-def _free_folder(name: str) -> Path:
+def free_folder(name: str) -> Path:
     """runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that does not exist."""
     base = Path("runs") / (re.sub(r"[^\w.-]+", "-", name).strip(".-") or "problem")
     folder, count = base, 1
