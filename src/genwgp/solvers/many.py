@@ -93,6 +93,7 @@ def solve_many(
     action: Action | None = None,
     layers: int = 12,
     method: CausalSweep | Adam | None = None,
+    devices: int | None = None,
     progress: Progress | None = None,
     each: Callable[[Row], Any] | None = None,
     keep: bool = True,
@@ -101,7 +102,8 @@ def solve_many(
 
     `problems`: a function of the parameters of `grid`, which is called for all combinations of their values; or
     problems, with a column `problem` of their names and places in the list. Starts vary like any other parameter.
-    `seeds`: each is solved with key(seed) for all of them. `action`, `layers`, `method`, `progress`: as in `solve`.
+    `seeds`: each is solved with key(seed) for all of them. `action`, `layers`, `method`, `devices`, `progress`: as in
+    `solve`.
     `each` is called with every Row when it is done. `keep`: whether rows keep their solutions, which take some MB each.
 
     Problems are of one structure where their energies differ in numbers only, also in numbers that functions of a user
@@ -109,7 +111,7 @@ def solve_many(
     says so in its row, and the others go on; Ctrl-C ends with the rows so far. InputError for arguments that no point
     could be solved with.
     """
-    task = Task.checked(action, layers, method, progress)
+    task = Task.checked(action, layers, method, progress, devices)
     rows = []
     for row in rows_of(points_of(problems, grid, seeds), task):
         rows.append(row if keep else row._replace(solution=None))

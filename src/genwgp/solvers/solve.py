@@ -8,12 +8,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from genwgp.actions import FiniteHorizonAction, GeometricAction
 from genwgp.checks import integer
 from genwgp.diagnostics import measure, verdict
 from genwgp.errors import InputError, NotConvergedError
 from genwgp.layers.base import AbstractLayer
+from genwgp.mesh import mesh_of, on
 from genwgp.parts import make_room
 from genwgp.path import WassersteinPath
 from genwgp.problem import Problem
@@ -49,6 +51,7 @@ def solve(
     layers: int = 12,
     key: Any = None,
     method: CausalSweep | Adam | None = None,
+    devices: int | None = None,
     progress: Progress | None = None,
     throw: bool = True,
 ) -> Solution:
@@ -57,14 +60,15 @@ def solve(
     `action`: GeometricAction() (the default: to the equilibrium) or FiniteHorizonAction(T) (to physical time T).
     `layers`: K, 1 to 1000; nodes are equidistant in Wasserstein length whatever it is. `key`: a jax key, by default
     key(0); equal keys give equal results. `method`: CausalSweep() (the default: velocity-field layers, solved one after
-    the other) or Adam() (coupling layers, trained together). `progress` is called with an Event now and then; it may
+    the other) or Adam() (coupling layers, trained together). `devices`: so many devices of jax that share the particles of
+    the sweep, with the same result but for rounding; None: one, and all cores of a processor. `progress` is called with an Event now and then; it may
     raise KeyboardInterrupt, which ends the solve with the path so far, as Ctrl-C does once there is a part of a path.
     `throw`: raise NotConvergedError, with the solution in it, unless the result is CONVERGED; else return it.
 
     The path is in jax's default float type; the sweep computes in float64 in any case. InputError for arguments that
     cannot be used.
     """
-    task = Task.checked(action, layers, method, progress)
+    task = Task.checked(action, layers, method, progress, devices)
     check_problem(problem, task.action)
     solution = solved(problem, exact(problem, task.method), task, key)
     if throw and solution.result != Result.CONVERGED:
@@ -79,9 +83,10 @@ class Task(NamedTuple):
     layers: int
     method: CausalSweep | Adam
     tell: Progress
+    devices: Mesh | None
 
     @classmethod
-    def checked(cls, action: Any, layers: Any, method: Any, progress: Any) -> "Task":
+    def checked(cls, action: Any, layers: Any, method: Any, progress: Any, devices: Any = None) -> "Task":
         """With the defaults of `solve`; InputError for arguments that cannot be used."""
         action = GeometricAction() if action is None else action
         method = CausalSweep() if method is None else method
@@ -92,7 +97,9 @@ class Task(NamedTuple):
         if progress is not None and not callable(progress):
             raise InputError("progress", progress, "a function of an Event, or None")
         tell = (lambda event: None) if progress is None else progress
-        return cls(action, integer("layers", layers, most=MAX_LAYERS), method, tell)
+        if devices is not None and isinstance(method, Adam):
+            raise InputError("devices", devices, "None with Adam: only CausalSweep spreads particles over devices")
+        return cls(action, integer("layers", layers, most=MAX_LAYERS), method, tell, mesh_of(devices))
 
 
 def check_problem(problem: Any, action: Action) -> None:
@@ -106,7 +113,12 @@ def check_problem(problem: Any, action: Action) -> None:
 
 def solved(problem: Problem, computed: Problem, task: Task, key: Any) -> Solution:
     """The solution of a problem; `computed`: the same one as the method computes with it (`exact`, `families`)."""
-    action, K, method, tell = task
+    with on(task.devices):
+        return _solved(problem, computed, task, key)
+
+
+def _solved(problem: Problem, computed: Problem, task: Task, key: Any) -> Solution:
+    action, K, method, tell, devices = task
     seed = _seed(key)
     make_room()
     began = time.perf_counter()
@@ -132,7 +144,7 @@ def solved(problem: Problem, computed: Problem, task: Task, key: Any) -> Solutio
         stats={"seconds": seconds, **found.stats},
         log=found.log,
         problem=problem,
-        settings=_settings(action, method, K, seed),
+        settings=_settings(action, method, K, seed) | ({} if devices is None else {"devices": devices.size}),
     )
 
 
