@@ -44,7 +44,9 @@ def mesh_of(devices: Any) -> Mesh | None:
     if integer("devices", devices) > len(there):
         several = " (of all processes together)" if jax.process_count() > 1 else ""
         hint = f"to try it on processors, start with {FORCED}{devices}"
-        raise InputError("devices", devices, f"1 to {len(there)}, the devices of jax here{several}; {hint}")
+        raise InputError(
+            "devices", devices, f"a whole number from 1 to {len(there)}, the devices of jax here{several}; {hint}"
+        )
     if jax.process_count() > 1 and devices != len(there):
         raise InputError("devices", devices, f"{len(there)}, all devices of the {jax.process_count()} processes")
     return jax.make_mesh((devices,), (AXIS,), (AxisType.Auto,), devices=there[:devices])
@@ -139,13 +141,13 @@ class Tall:
     def __init__(self, mesh: Mesh, parts: list[Array], n: int):
         self.mesh, self.parts, self.n = mesh, parts, n
 
-    def __add__(self, other: "Tall") -> "Tall":
+    def __add__(self, other: Any) -> "Tall":
         return Tall(self.mesh, [a + b for a, b in zip(self.parts, other.parts, strict=True)], self.n)
 
     def __rmul__(self, factor: float) -> "Tall":
         return Tall(self.mesh, [factor * a for a in self.parts], self.n)
 
-    def inner(self, other: "Tall") -> Float[np.ndarray, "q k"]:
+    def inner(self, other: Any) -> Float[np.ndarray, "q k"]:
         """A^T B: local products, then one sum over the devices."""
         pairs = zip(self.parts, other.parts, strict=True)
         return np.asarray(sum(np.asarray(_inner(self.mesh, a, b)) for a, b in pairs))

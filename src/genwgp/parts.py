@@ -112,13 +112,13 @@ class Rows:
     def flat(self) -> Float[np.ndarray, "r q"]:
         return self.matrix.reshape(-1, self.matrix.shape[-1])
 
-    def __add__(self, other: "Rows") -> "Rows":
+    def __add__(self, other: Any) -> "Rows":
         return Rows(self.matrix + other.matrix)
 
     def __rmul__(self, factor: float) -> "Rows":
         return Rows(factor * self.matrix)
 
-    def inner(self, other: "Rows") -> Float[np.ndarray, "q k"]:
+    def inner(self, other: Any) -> Float[np.ndarray, "q k"]:
         """A^T B."""
         return self.flat.T @ other.flat
 

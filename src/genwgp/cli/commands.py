@@ -55,6 +55,9 @@ HorizonOption = Annotated[
 ]
 MethodOption = Annotated[str | None, typer.Option(metavar="|".join(METHODS), help="How it is found [default: sweep].")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Print errors only (and the JSON of --json).")]
+DevicesOption = Annotated[
+    str | None, typer.Option(metavar="N", help="Devices of jax that share the particles [default: one, all its cores].")
+]
 Float32Option = Annotated[bool, typer.Option("--float32", help="Compute in single precision, not in double.")]
 
 
@@ -88,11 +91,16 @@ def solve(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     float32: Float32Option = False,
+    devices: DevicesOption = None,
+    distributed: Annotated[
+        bool, typer.Option("--distributed", help="One of several processes that solve it together; the first writes.")
+    ] = False,
 ) -> None:
     """Solve a problem and write a run folder: path, curves, log, settings, pictures."""
     chosen = _section(layers, seed, action, horizon, method)
     folder = not_empty("--out", out, NEW_FOLDER)
-    options = Options(problem, folder, chosen, settings or [], not no_pictures, quiet, as_json, not float32)
+    how = (not no_pictures, quiet, as_json, not float32)
+    options = Options(problem, folder, chosen, settings or [], *how, whole("--devices", devices, 1), distributed)
     raise typer.Exit(run_solve(options))
 
 
@@ -130,6 +138,7 @@ def sweep(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
     float32: Float32Option = False,
+    devices: DevicesOption = None,
 ) -> None:
     """Solve a problem for values of its parameters and for seeds; print and write a table, with a run folder each.
 
@@ -137,9 +146,8 @@ def sweep(
     """
     chosen = _section(layers, None, action, horizon, method)
     folder = not_empty("--out", out, NEW_FOLDER)
-    options = SweepOptions(
-        problem, folder, chosen, settings or [], wholes("--seeds", seeds, 0, SEEDS - 1), quiet, as_json, not float32
-    )
+    numbers, how = wholes("--seeds", seeds, 0, SEEDS - 1), (quiet, as_json, not float32)
+    options = SweepOptions(problem, folder, chosen, settings or [], numbers, *how, whole("--devices", devices, 1))
     raise typer.Exit(run_sweep(options))
 
 

@@ -37,6 +37,7 @@ class SweepOptions(NamedTuple):
     quiet: bool
     as_json: bool
     float64: bool
+    devices: int | None = None
 
 
 def run_sweep(options: SweepOptions) -> int:
@@ -82,7 +83,7 @@ def _task(options: SweepOptions, first: Given) -> Task:
             raise InputError(f"--set method.{name}", values, "one value: only the problem's parameters vary")
     chosen = merged(options.solve, first.solve)
     arguments = arguments_of(chosen, {name: values[0] for name, values in method.items()})
-    return Task.checked(layers=chosen.layers or LAYERS, progress=None, **arguments)
+    return Task.checked(layers=chosen.layers or LAYERS, progress=None, devices=options.devices, **arguments)
 
 
 def _solved(points: list[Point], task: Task, interrupts: Interrupts, quiet: bool) -> Iterator[Row]:
