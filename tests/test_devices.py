@@ -20,6 +20,7 @@ from genwgp.io import read_run, verify
 
 HERE = Path(__file__).parent
 COMMAND = [sys.executable, "-c", "from genwgp.cli import main; main()"]
+EXACT = ("residuals", "normal", "right", "change", "mean")
 SMALL = [f"method.{name}=1024" for name in ("pool", "train", "test")]
 
 
@@ -33,9 +34,10 @@ def test_one_device_and_four_compute_the_same():
     ran = subprocess.run([sys.executable, HERE / "on_devices.py"], env=devices, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     found = json.loads(ran.stdout)
-    assert len(found["errors"]) == 4 * 7 + 1
+    assert len(found["errors"]) == 2 * 7 + 1
     for name, error in found["errors"].items():
-        assert error < (1e-9 if name.startswith("path") else 1e-11), name
+        # Coefficients of nearly dependent features feel rounding more than what they are fitted to.
+        assert error < (1e-12 if name.startswith(EXACT) else 1e-8), name
     assert found["refusal"].startswith("devices: got 5; allowed: a whole number from 1 to 4, the devices of jax here; ")
     assert found["refusal"].endswith("--xla_force_host_platform_device_count=5")
 
@@ -61,7 +63,7 @@ def test_two_processes_solve_one_problem_and_the_first_writes(tmp_path):
     ended = [process.communicate(timeout=600) for process in started]
     assert [process.returncode for process in started] == [0, 0], ended
     assert "converged" in ended[0][0]
-    assert ended[1][0] == ""
+    assert "converged" not in ended[1][0]
     assert read_run(verify(tmp_path / "run"))["settings"]["devices"] == 2
 
 

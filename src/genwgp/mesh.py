@@ -42,11 +42,8 @@ def mesh_of(devices: Any) -> Mesh | None:
         return None
     there = jax.devices()
     if integer("devices", devices) > len(there):
-        several = " (of all processes together)" if jax.process_count() > 1 else ""
-        hint = f"to try it on processors, start with {FORCED}{devices}"
-        raise InputError(
-            "devices", devices, f"a whole number from 1 to {len(there)}, the devices of jax here{several}; {hint}"
-        )
+        allowed = f"a whole number from 1 to {len(there)}, the devices of jax here"
+        raise InputError("devices", devices, f"{allowed}; to try it on processors, start with {FORCED}{devices}")
     if jax.process_count() > 1 and devices != len(there):
         raise InputError("devices", devices, f"{len(there)}, all devices of the {jax.process_count()} processes")
     return jax.make_mesh((devices,), (AXIS,), (AxisType.Auto,), devices=there[:devices])

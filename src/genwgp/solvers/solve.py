@@ -60,9 +60,10 @@ def solve(
     `action`: GeometricAction() (the default: to the equilibrium) or FiniteHorizonAction(T) (to physical time T).
     `layers`: K, 1 to 1000; nodes are equidistant in Wasserstein length whatever it is. `key`: a jax key, by default
     key(0); equal keys give equal results. `method`: CausalSweep() (the default: velocity-field layers, solved one after
-    the other) or Adam() (coupling layers, trained together). `devices`: so many devices of jax that share the particles
-    of the sweep, with the same result but for rounding; None: one, and all cores of a processor. `progress` is called
-    with an Event now and then; it may raise KeyboardInterrupt, which ends the solve with the path so far, as Ctrl-C does once there is a part of a path.
+    the other) or Adam() (coupling layers, trained together). `devices`: so many devices of jax share the particles of
+    the sweep, with the same result but for rounding; None: one, with all cores of a processor. `progress` is called
+    with an Event now and then; it may raise KeyboardInterrupt, which ends the solve with the path so far, as Ctrl-C
+    does once there is a part of a path.
     `throw`: raise NotConvergedError, with the solution in it, unless the result is CONVERGED; else return it.
 
     The path is in jax's default float type; the sweep computes in float64 in any case. InputError for arguments that
