@@ -102,10 +102,11 @@ def main() -> None:
         lines = [[name, kind, f"{size:,}"] for name, of in sorted(volumes.items()) for kind, size in of.items()]
         parts.append(markdown(["function", "operation", "bytes"], lines))
     print(parts[-1])
-    cores = os.cpu_count()
+    cores, load = os.cpu_count(), os.getloadavg()[0]  # where others compute too, times say little
     text = "\n\n".join(parts)
     TABLE.write_text(
-        f"# Particles over devices\n\n{text}\n{NOTES}\nMachine: {machine()}, {cores} cores.\n", encoding="utf-8"
+        f"# Particles over devices\n\n{text}\n{NOTES}\nMachine: {machine()}, {cores} cores, load {load:.1f}.\n",
+        encoding="utf-8",
     )
 
 

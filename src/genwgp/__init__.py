@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from genwgp.solvers import CausalSweep as CausalSweep
     from genwgp.solvers import Event as Event
     from genwgp.solvers import Result as Result
+    from genwgp.solvers import Row as Row
     from genwgp.solvers import Solution as Solution
     from genwgp.solvers import Table as Table
     from genwgp.solvers import solve as solve
@@ -82,6 +83,7 @@ __all__ = [
     "RandomBatch",
     "RelativeEntropy",
     "Result",
+    "Row",
     "Solution",
     "Table",
     "WassersteinPath",
@@ -130,7 +132,7 @@ _HOMES = {
     "io": ("load", "save"),
     "path": ("WassersteinPath",),
     "problem": ("Problem",),
-    "solvers": ("Adam", "CausalSweep", "Event", "Result", "Solution", "Table", "solve", "solve_many"),
+    "solvers": ("Adam", "CausalSweep", "Event", "Result", "Row", "Solution", "Table", "solve", "solve_many"),
 }
 _NAMESPACES = {*_HOMES, "cli", "diagnostics", "layers", "problems", "references", "report"}
 
