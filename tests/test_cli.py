@@ -102,7 +102,7 @@ def test_version_list_and_help():
     for name in problems.names():
         assert re.search(rf"^{re.escape(name)}$", listed.stdout, re.MULTILINE)
     assert "--set separation=5" in listed.stdout
-    for command in ([], ["init"], ["solve"], ["sample"], ["show"], ["report"], ["compare"]):
+    for command in ([], ["init"], ["solve"], ["sweep"], ["sample"], ["show"], ["report"], ["compare"]):
         outcome = run(*command, "--help")
         assert outcome.exit_code == 0
         assert "Usage" in outcome.stdout
@@ -262,7 +262,7 @@ def test_actions_methods_and_precision(solves):
         (["sample", ".", "--node", "0", "--seed", "x"], "--seed: got x; allowed: a whole number"),
         (["show", ""], "no such run folder"),
         (["report", ".", "--out", ""], "--out: got nothing; allowed: a file that ends in .html"),
-        (["bogus"], "command: got bogus; allowed: solve, init, list, show, sample, report"),
+        (["bogus"], "command: got bogus; allowed: solve, sweep, init, list, show, sample, report"),
     ],
 )
 def test_mistakes_end_in_one_line_and_code_2(solves, arguments, hint):

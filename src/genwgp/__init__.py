@@ -45,8 +45,11 @@ if TYPE_CHECKING:
     from genwgp.solvers import CausalSweep as CausalSweep
     from genwgp.solvers import Event as Event
     from genwgp.solvers import Result as Result
+    from genwgp.solvers import Row as Row
     from genwgp.solvers import Solution as Solution
+    from genwgp.solvers import Table as Table
     from genwgp.solvers import solve as solve
+    from genwgp.solvers import solve_many as solve_many
 
 __version__ = "0.1.0"
 __all__ = [
@@ -80,7 +83,9 @@ __all__ = [
     "RandomBatch",
     "RelativeEntropy",
     "Result",
+    "Row",
     "Solution",
+    "Table",
     "WassersteinPath",
     "certificate",
     "errors",
@@ -90,6 +95,7 @@ __all__ = [
     "references",
     "save",
     "solve",
+    "solve_many",
     "to_flowjax",
     "to_inference_data",
     "to_numpyro",
@@ -126,7 +132,7 @@ _HOMES = {
     "io": ("load", "save"),
     "path": ("WassersteinPath",),
     "problem": ("Problem",),
-    "solvers": ("Adam", "CausalSweep", "Event", "Result", "Solution", "solve"),
+    "solvers": ("Adam", "CausalSweep", "Event", "Result", "Row", "Solution", "Table", "solve", "solve_many"),
 }
 _NAMESPACES = {*_HOMES, "cli", "diagnostics", "layers", "problems", "references", "report"}
 

@@ -10,10 +10,11 @@ from genwgp import problems
 from genwgp.cli.compare import compare_run
 from genwgp.cli.group import OneLineGroup
 from genwgp.cli.init import write_template
-from genwgp.cli.options import SEEDS, choice, not_empty, number, whole
+from genwgp.cli.options import SEEDS, choice, not_empty, number, whole, wholes
 from genwgp.cli.report import report_run
 from genwgp.cli.solve import METHODS, Options, run_solve
 from genwgp.cli.stored import sample_run, show_run
+from genwgp.cli.sweep import SweepOptions, run_sweep
 from genwgp.errors import InputError
 from genwgp.io import SolveSection
 from genwgp.solvers.solve import MAX_LAYERS
@@ -42,6 +43,22 @@ ProblemOption = Annotated[
     typer.Option(metavar="module.py:function", help="The problem, for a run whose problem was made in Python."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+ProblemArgument = Annotated[
+    str, typer.Argument(metavar="PROBLEM", help="A gallery name, problem.toml, or module.py:function.")
+]
+LayersOption = Annotated[str | None, typer.Option(metavar="K", help="Layers of the path [default: 12].")]
+ActionOption = Annotated[
+    str | None, typer.Option(metavar="|".join(ACTIONS), help="What is minimised [default: geometric].")
+]
+HorizonOption = Annotated[
+    str | None, typer.Option(metavar="T", help="Physical time of a finite-horizon path, length^2/energy.")
+]
+MethodOption = Annotated[str | None, typer.Option(metavar="|".join(METHODS), help="How it is found [default: sweep].")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="Print errors only (and the JSON of --json).")]
+DevicesOption = Annotated[
+    str | None, typer.Option(metavar="N", help="Devices of jax that share the particles [default: one, all its cores].")
+]
+Float32Option = Annotated[bool, typer.Option("--float32", help="Compute in single precision, not in double.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -53,23 +70,15 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 def solve(
-    problem: Annotated[
-        str, typer.Argument(metavar="PROBLEM", help="A gallery name, problem.toml, or module.py:function.")
-    ],
+    problem: ProblemArgument,
     out: Annotated[
         str | None, typer.Option(metavar="RUN", help="A new folder for the results [default: runs/NAME].")
     ] = None,
-    layers: Annotated[str | None, typer.Option(metavar="K", help="Layers of the path [default: 12].")] = None,
+    layers: LayersOption = None,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of all randomness [default: 0].")] = None,
-    action: Annotated[
-        str | None, typer.Option(metavar="|".join(ACTIONS), help="What is minimised [default: geometric].")
-    ] = None,
-    horizon: Annotated[
-        str | None, typer.Option(metavar="T", help="Physical time of a finite-horizon path, length^2/energy.")
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(metavar="|".join(METHODS), help="How it is found [default: sweep].")
-    ] = None,
+    action: ActionOption = None,
+    horizon: HorizonOption = None,
+    method: MethodOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,21 +88,67 @@ def solve(
         ),
     ] = None,
     no_pictures: Annotated[bool, typer.Option("--no-pictures", help="Write no pictures.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print errors only (and the JSON of --json).")] = False,
+    quiet: QuietOption = False,
     as_json: JsonOption = False,
-    float32: Annotated[bool, typer.Option("--float32", help="Compute in single precision, not in double.")] = False,
+    float32: Float32Option = False,
+    devices: DevicesOption = None,
+    distributed: Annotated[
+        bool, typer.Option("--distributed", help="One of several processes that solve it together; the first writes.")
+    ] = False,
 ) -> None:
     """Solve a problem and write a run folder: path, curves, log, settings, pictures."""
-    chosen = SolveSection(
+    chosen = _section(layers, seed, action, horizon, method)
+    folder = not_empty("--out", out, NEW_FOLDER)
+    how = (not no_pictures, quiet, as_json, not float32)
+    options = Options(problem, folder, chosen, settings or [], *how, whole("--devices", devices, 1), distributed)
+    raise typer.Exit(run_solve(options))
+
+
+def _section(layers, seed, action, horizon, method) -> SolveSection:
+    """The options that say how to solve, from their texts."""
+    return SolveSection(
         layers=whole("--layers", layers, 1, MAX_LAYERS),
         seed=whole("--seed", seed, 0, SEEDS - 1),
         action=choice("--action", action, ACTIONS),  # pyright: ignore[reportArgumentType]
         horizon=number("--horizon", horizon, "a finite number above 0", lambda value: 0 < value < inf),
         method=choice("--method", method, METHODS),  # pyright: ignore[reportArgumentType]
     )
+
+
+@app.command()
+def sweep(
+    problem: ProblemArgument,
+    out: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="A new folder for all runs [default: runs/NAME-sweep].")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE,VALUE,...",
+            help="Values of a parameter of the problem or of a field of the TOML file; all combinations are solved. "
+            "method.NAME takes one.",
+        ),
+    ] = None,
+    seeds: Annotated[str, typer.Option(metavar="N,N,...", help="Seeds that each is solved with.")] = "0",
+    layers: LayersOption = None,
+    action: ActionOption = None,
+    horizon: HorizonOption = None,
+    method: MethodOption = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+    float32: Float32Option = False,
+    devices: DevicesOption = None,
+) -> None:
+    """Solve a problem for values of its parameters and for seeds; print and write a table, with a run folder each.
+
+    Code 3 if a point did not converge or was refused, which its row says; 2 if all were refused.
+    """
+    chosen = _section(layers, None, action, horizon, method)
     folder = not_empty("--out", out, NEW_FOLDER)
-    options = Options(problem, folder, chosen, settings or [], not no_pictures, quiet, as_json, not float32)
-    raise typer.Exit(run_solve(options))
+    numbers, how = wholes("--seeds", seeds, 0, SEEDS - 1), (quiet, as_json, not float32)
+    options = SweepOptions(problem, folder, chosen, settings or [], numbers, *how, whole("--devices", devices, 1))
+    raise typer.Exit(run_sweep(options))
 
 
 @app.command()

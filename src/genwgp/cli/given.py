@@ -38,6 +38,15 @@ class Settings(NamedTuple):
 
 def settings_of(texts: list[str]) -> Settings:
     """`--set name=value` texts, values as TOML writes them, else as text; InputError for one without `=`."""
+    return _settings(texts, _value)
+
+
+def grid_of(texts: list[str]) -> Settings:
+    """`--set name=value,value,...` texts, each with the list of its values; InputError as in `settings_of`."""
+    return _settings(texts, _values)
+
+
+def _settings(texts: list[str], read: Callable[[str], Any]) -> Settings:
     problem, method = {}, {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -45,7 +54,7 @@ def settings_of(texts: list[str]) -> Settings:
         if not equals or not re.fullmatch(r"[A-Za-z_][\w.-]*", name):
             raise InputError("--set", text, "name=value")
         target = method if name.startswith(METHOD) else problem
-        target[name.removeprefix(METHOD)] = _value(value.strip())
+        target[name.removeprefix(METHOD)] = read(value.strip())
     return Settings(problem, method)
 
 
@@ -76,11 +85,21 @@ def _is_file(text: str) -> bool:
 
 
 def _value(text: str) -> Any:
+    """A value as TOML writes it, else the text."""
+    return _toml(text, text)
+
+
+def _values(text: str) -> list[Any]:
+    """Values with commas between them, those inside of a TOML list or text not counted."""
+    return _toml(f"[{text}]", None) or [_value(part.strip()) for part in text.split(",")]
+
+
+def _toml(text: str, otherwise: Any) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
-        return text
-    return parsed["value"] if list(parsed) == ["value"] else text
+        return otherwise
+    return parsed["value"] if list(parsed) == ["value"] else otherwise
 
 
 def _read(file: Path) -> str:

@@ -21,6 +21,11 @@ def whole(option: str, text: str | None, least: int, most: int | None = None) ->
     return value
 
 
+def wholes(option: str, text: str, least: int, most: int) -> list[int]:
+    """Whole numbers with commas between them."""
+    return [value for part in text.split(",") if (value := whole(option, part.strip(), least, most)) is not None]
+
+
 def number(option: str, text: str | None, allowed: str, holds: Callable[[float], bool]) -> float | None:
     """A number for which `holds`, which `allowed` says in words; None where the option is not given."""
     if text is None:

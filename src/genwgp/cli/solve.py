@@ -10,8 +10,9 @@ import jax
 
 from genwgp import solvers
 from genwgp.actions import FiniteHorizonAction, GeometricAction
+from genwgp.cli import processes
 from genwgp.cli.environment import Interrupts, precision, use_compilation_cache
-from genwgp.cli.given import Given, Settings, problem_of, settings_of
+from genwgp.cli.given import Given, problem_of, settings_of
 from genwgp.cli.group import INTERRUPTED, NOT_CONVERGED, OK
 from genwgp.cli.progress import Progress
 from genwgp.cli.table import summary_table
@@ -19,6 +20,7 @@ from genwgp.errors import InputError
 from genwgp.initial import FittedGaussian, FittedMixture
 from genwgp.io import SolveSection, check_new_folder, save, summary
 from genwgp.io.plain import encode
+from genwgp.mesh import mesh_of
 from genwgp.report import draw_all
 
 LAYERS, SEED = 12, 0
@@ -36,17 +38,27 @@ class Options(NamedTuple):
     quiet: bool
     as_json: bool
     float64: bool
+    devices: int | None = None
+    distributed: bool = False
 
 
 def run_solve(options: Options) -> int:
-    """Solve, save, print, draw; the exit code."""
+    """Solve, save, print, draw; the exit code. Of several processes only the first one does more than solve."""
     use_compilation_cache()
+    if options.distributed:
+        processes.join()
+        options = options._replace(devices=options.devices or jax.device_count())
+        if not processes.writes():
+            return _run_along(options)
     with precision(options.float64):
         settings = settings_of(options.settings)
         given = problem_of(options.problem, settings.problem)
-        chosen = _merged(options.solve, given.solve)
-        arguments = _arguments(chosen, settings)
-        folder = check_new_folder(options.out or _free_folder(given.problem.name))
+        chosen = merged(options.solve, given.solve)
+        arguments = arguments_of(chosen, settings.method)
+        if options.devices is not None:
+            mesh_of(options.devices)  # refused before anything is written
+            arguments["devices"] = options.devices
+        folder = check_new_folder(options.out or free_folder(given.problem.name))
         if not options.quiet:
             _note_on_start(given.problem.initial)
         with Interrupts(options.quiet) as interrupts:
@@ -59,6 +71,21 @@ def run_solve(options: Options) -> int:
             if options.pictures and solution.result != solvers.Result.NON_FINITE:
                 with interrupts.waiting("it ends after this picture; the folder is written"):
                     draw_all(solution, folder / "pictures", wanted=lambda: interrupts.count <= expected)
+    return _code(solution, interrupts)
+
+
+def _run_along(options: Options) -> int:
+    """The same computation in a process that neither prints nor writes."""
+    with precision(options.float64), Interrupts(quiet=True) as interrupts:
+        settings = settings_of(options.settings)
+        given = problem_of(options.problem, settings.problem)
+        chosen = merged(options.solve, given.solve)
+        arguments = arguments_of(chosen, settings.method) | {"devices": options.devices}
+        solution = _solve(given, chosen, arguments, interrupts, quiet=True)
+    return _code(solution, interrupts)
+
+
+def _code(solution: "solvers.Solution", interrupts: Interrupts) -> int:
     if interrupts.count or solution.result == solvers.Result.INTERRUPTED:
         return INTERRUPTED
     return OK if solution.result == solvers.Result.CONVERGED else NOT_CONVERGED
@@ -93,13 +120,13 @@ def _solve(
         )
 
 
-def _merged(first: SolveSection, second: SolveSection) -> SolveSection:
+def merged(first: SolveSection, second: SolveSection) -> SolveSection:
     """The options, and where they say nothing, the file."""
     given = {name: value for name, value in first.model_dump().items() if value is not None}
     return second.model_copy(update=given)
 
 
-def _arguments(chosen: SolveSection, settings: Settings) -> dict[str, Any]:
+def arguments_of(chosen: SolveSection, method: dict[str, Any]) -> dict[str, Any]:
     """Action and method of `solve`; InputError for a horizon without its action, or settings that a method lacks."""
     finite = chosen.action == "finite-horizon"
     if chosen.horizon is not None and not finite:
@@ -107,9 +134,9 @@ def _arguments(chosen: SolveSection, settings: Settings) -> dict[str, Any]:
     if finite and chosen.horizon is None:
         raise InputError("--horizon", "nothing", "the physical time of the whole path, with --action finite-horizon")
     action = FiniteHorizonAction(chosen.horizon) if chosen.horizon is not None else GeometricAction()
-    if chosen.method is None and settings.method:
+    if chosen.method is None and method:
         raise InputError("--method", "nothing", f"one of {', '.join(METHODS)}, for --set method.NAME=value")
-    return {"action": action, "method": None if chosen.method is None else _method(chosen.method, settings.method)}
+    return {"action": action, "method": None if chosen.method is None else _method(chosen.method, method)}
 
 
 def _method(name: str, settings: dict[str, Any]) -> Any:
@@ -121,7 +148,7 @@ def _method(name: str, settings: dict[str, Any]) -> Any:
     return kind(**settings)
 
 
-def _free_folder(name: str) -> Path:
+def free_folder(name: str) -> Path:
     """runs/NAME, or the first of runs/NAME-2, runs/NAME-3, ... that does not exist."""
     base = Path("runs") / (re.sub(r"[^\w.-]+", "-", name).strip(".-") or "problem")
     folder, count = base, 1

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from genwgp.checks import function, positive_number
+from genwgp.checks import function, is_traced, positive_number
 from genwgp.energies.functional import Functional
 from genwgp.energies.interaction import INTERACTION, AbstractInteraction, Cloud, Interaction
 from genwgp.energies.internal import AbstractInternal, Entropy
@@ -78,7 +78,8 @@ class FreeEnergy(eqx.Module):
     @property
     def diffusion(self) -> float:
         """D of an entropy, 0.0 where the internal energy is another or there is none."""
-        return self.internal.D if isinstance(self.internal, Entropy) else 0.0
+        D = self.internal.D if isinstance(self.internal, Entropy) else 0.0
+        return D if is_traced(D) else float(D)
 
     def among(self, y: Points) -> "FreeEnergy":
         """The same energy with the mean field of particles y (m, d) as W * rho."""

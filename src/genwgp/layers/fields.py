@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from genwgp.formula import Form, Formula
+
 Rates = tuple[Float[Array, " d"], Float[Array, ""], Float[Array, " d"]]
 
 
@@ -193,8 +195,8 @@ class Waves(AbstractTerm):
         return e, -t * e, second * norm2, (3 - t**2) * t * e * norm2 + second * (self.weight @ u)
 
 
-class Opaque:
-    """Holds a user's function as a static leaf: compared by identity, never traced, stacked or saved."""
+class _Same:
+    """A function, compared by identity."""
 
     def __init__(self, function):
         self.function = function
@@ -203,7 +205,27 @@ class Opaque:
         return id(self.function)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Opaque) and other.function is self.function
+        return isinstance(other, _Same) and other.function is self.function
+
+
+class Opaque(eqx.Module):
+    """Holds a user's function: its code is compared by identity, never traced, stacked or saved.
+
+    Of a `Formula`, which shares its code with others, the numbers are leaves as those of any term are.
+    """
+
+    code: _Same = eqx.field(static=True)
+    numbers: tuple[Array, ...]
+
+    def __init__(self, function):
+        shared = isinstance(function, Formula)
+        self.code = _Same(function.form if shared else function)
+        self.numbers = function.numbers if shared else ()
+
+    @property
+    def function(self):
+        code = self.code.function
+        return Formula(self.numbers, code) if isinstance(code, Form) else code
 
 
 class ModulatedPotential(AbstractTerm):
@@ -214,7 +236,7 @@ class ModulatedPotential(AbstractTerm):
     structures of V that are too fine for bumps. offset_0 = 0, so that c_00 is the coefficient of V itself.
     """
 
-    potential: Opaque = eqx.field(static=True)
+    potential: Opaque
     shift: Float[Array, ""]
     scale: Float[Array, ""]
     offset: Float[Array, "m d"]

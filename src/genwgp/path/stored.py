@@ -31,6 +31,8 @@ def to_stored(value: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
     def plain(value: Any, name: str) -> Any:
         match value:
+            case fields.Opaque():
+                return {"potential": True}
             case eqx.Module():
                 parts = {f.name: plain(getattr(value, f.name), f"{name}.{f.name}") for f in dataclasses.fields(value)}
                 return {"class": type(value).__name__, "fields": parts}
@@ -38,8 +40,6 @@ def to_stored(value: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
                 return {"dict": {key: plain(part, f"{name}.{key}" if name else key) for key, part in value.items()}}
             case tuple():
                 return {"tuple": [plain(part, f"{name}.{i}") for i, part in enumerate(value)]}
-            case fields.Opaque():
-                return {"potential": True}
             case bool() | int() | float() | str() | None:
                 return {"value": value}
         arrays[name] = np.asarray(value)

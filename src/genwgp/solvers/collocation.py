@@ -28,10 +28,11 @@ from scipy.linalg import cho_factor, cho_solve
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
-from genwgp.parts import over_particles, over_parts, over_wide, where_it_is
+from genwgp.mesh import Tall
+from genwgp.parts import Rows, over_particles, over_parts, over_rows, over_wide
 from genwgp.solvers.jacobian import jacobian
 from genwgp.solvers.mean_field import MeanField
-from genwgp.solvers.segment import FIRST, Segment, advance_point, constant, equations_at
+from genwgp.solvers.segment import FIRST, Segment, advance_point, constant, equations, equations_at
 
 KEPT = 0.997  # share of the particles that judge a fit: the rest may be outliers, as on ridges between modes
 LITTLE = 0.1  # share of the residual that is not worth another Newton step
@@ -84,21 +85,20 @@ def weighted_equations(energy: FreeEnergy, segment: Segment, particles) -> Float
 
 
 class Factor(NamedTuple):
-    """Cholesky factor of the Gauss-Newton matrix with the penalty, and the Jacobian (2 n (d + 1), 2 p)."""
+    """Cholesky factor of the Gauss-Newton matrix with the penalty, and the Jacobian (n, 2 (d + 1), 2 p)."""
 
     cholesky: Any
-    jacobian: np.ndarray | Array
+    jacobian: Rows | Tall
 
 
 def factorise(mean_field: MeanField, segment: Segment, state, root_weight, penalty: Penalty) -> Factor:
     """The Gauss-Newton matrix of the collocation equations at the present coefficients, factorised on the host."""
-    columns = 2 * segment.field.size
-    matrix = jacobian(mean_field, segment, state, root_weight).reshape(-1, columns)
-    return Factor(cholesky(np.asarray(matrix.T @ matrix), np.tile(np.asarray(penalty.weight), 2)), matrix)
+    matrix = jacobian(mean_field, segment, state, root_weight)
+    return Factor(cholesky(matrix.inner(matrix), np.tile(np.asarray(penalty.weight), 2)), matrix)
 
 
 def cholesky(gram: np.ndarray, penalty: np.ndarray):
-    """On the host: numpy sees that A^T A is symmetric and takes a quarter of the time of jax's general product."""
+    """The factor of A^T A with the penalty, on the host; None where there is none."""
     diagonal = np.diag(gram)
     # A feature that no particle sees has a zero column: its coefficient stays.
     damped = gram + np.diag(penalty + 1e-14 * diagonal.max() + 1e-300)
@@ -115,13 +115,13 @@ def newton_direction(factor: Factor, segment: Segment, stages: Stages, penalty: 
     """
     if factor.cholesky is None:
         return None, np.inf
-    rest = stages.residuals.reshape(-1)
-    slope = np.asarray(factor.jacobian.T @ rest) + np.asarray(penalty.pull(segment)).ravel()
+    rest = stages.residuals.reshape(len(stages.residuals), -1)
+    slope = factor.jacobian.transposed(rest) + np.asarray(penalty.pull(segment)).ravel()
     step = -cho_solve(factor.cholesky, slope, check_finite=False)
     moved = segment._replace(
         first=segment.first + step[: step.size // 2], second=segment.second + step[step.size // 2 :]
     )
-    left = np.sqrt(np.sum((rest + np.asarray(factor.jacobian @ step)) ** 2) + float(penalty.value(moved)))
+    left = np.sqrt(np.sum((rest + factor.jacobian.times(step)) ** 2) + float(penalty.value(moved)))
     return step.reshape(2, -1), float(left)
 
 
@@ -144,33 +144,31 @@ class ExplicitFit(NamedTuple):
     diagonal: np.ndarray
 
 
-@over_parts
-def _standing(energy: FreeEnergy, field: Field, c, particles):
-    """Jacobian (n, d + 1, p) and weighted (grad phi + grad mu, phi + mu) (n, d + 1) at standing particles."""
-    state, root_weight = particles
+@over_rows
+def _standing(field: Field, c, particles) -> Float[Array, "n e p"]:
+    """Jacobian of weighted (grad phi + grad mu, phi + mu) at standing particles."""
 
     def columns(particle):
         z, weight = particle
         tangent = field.tangent(c, z.x, z.score)
         return weight[:, None] * jnp.concatenate([tangent.velocity, tangent.value[None]])
 
-    b = over_wide(columns, (state, root_weight))
-    return b, equations_at(energy, constant(field, c), FIRST, state) * root_weight
+    return over_wide(columns, particles)
 
 
 def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> ExplicitFit:
     """One Gauss-Newton step from c on `train`, for each ridge; `train` and `hold` are (particles, root of weights)."""
-    flat = lambda pair: (where_it_is(pair[0]).reshape(-1, field.size), np.asarray(pair[1]).reshape(-1))
-    (b, rest), (b_held, rest_held) = (flat(_standing(energy, field, c, part)) for part in (train, hold))
-    gram, slope = np.asarray(b.T @ b), np.asarray(b.T @ rest)
+    b, b_held = (_standing(field, c, part) for part in (train, hold))
+    still = lambda part: np.asarray(equations(energy, constant(field, c), FIRST, part[0]) * part[1])
+    rest, rest_held = still(train), still(hold)
+    gram, slope = b.inner(b), b.transposed(rest)
     diagonal, fits = np.where(field.constant, 0, np.diag(gram)), []
     for ridge in ridges:
         factor = cholesky(gram, ridge * diagonal)
         if factor is not None:
             step = cho_solve(factor, slope, check_finite=False)
-            fitted, held = (np.asarray(columns @ step) for columns in (b, b_held))
-            squares = ((rest_held - held) ** 2).reshape(len(hold[1]), -1).sum(1)
-            fits.append((np.asarray(c) - step, np.linalg.norm(rest - fitted), size_of_most(squares)))
+            squares = ((rest_held - b_held.times(step)) ** 2).sum(1)
+            fits.append((np.asarray(c) - step, np.linalg.norm(rest - b.times(step)), size_of_most(squares)))
         else:
             fits.append((np.asarray(c), np.inf, np.inf))
     coefficients, error, held_out = zip(*fits, strict=True)

@@ -24,7 +24,8 @@ from jaxtyping import Array, Float
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.velocity import rates
-from genwgp.parts import over_parts, over_wide, where_it_is
+from genwgp.mesh import Tall
+from genwgp.parts import Rows, over_parts, over_rows, over_wide
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.pairs import felt, few_of
 from genwgp.solvers.segment import FIRST, Segment, advance, advance_point, integrator_steps
@@ -45,18 +46,18 @@ class _Linear(NamedTuple):
     rate: State
 
 
-def jacobian(mean_field: MeanField, segment: Segment, state: State, root_weight) -> Float[np.ndarray | Array, "n e q"]:
-    """Derivative of the weighted equations at both Radau points, 2 (d + 1), by both coefficients (2 p).
+def jacobian(mean_field: MeanField, segment: Segment, state: State, root_weight) -> Rows | Tall:
+    """Derivative (n, 2 (d + 1), 2 p) of the weighted equations at both Radau points by both coefficients.
 
-    `root_weight` (n, d + 1): roots of the weights. The largest array of a step stays where it is computed.
+    `root_weight` (n, d + 1): roots of the weights of the equations.
     """
-    local = where_it_is(_local(mean_field.at_radau(segment), segment, (state, root_weight)))
+    local = _local(mean_field.at_radau(segment), segment, (state, root_weight))
     if mean_field.cloud is None or not mean_field.energy.interacting:
         return local
     first = advance(segment, 0.0, FIRST, state)
     places = [first, advance(segment, FIRST, 1.0, first)]
-    parts = (np.asarray(a) for a in (*_motion(segment, few_of(mean_field.cloud)), root_weight))
-    return local + felt(mean_field.energy, places, *parts)
+    y, change = (np.asarray(a) for a in _motion(segment, few_of(mean_field.cloud)))
+    return local + felt(mean_field.energy, places, y, change, root_weight)
 
 
 @over_parts
@@ -86,7 +87,7 @@ def _stages(z: State):
     return places[:-1], places[1:]
 
 
-@over_parts
+@over_rows
 def _local(energy: FreeEnergy, segment: Segment, particles) -> Float[Array, "n e q"]:
     """Their derivative at particles in a mean field that stays; what the energy sees has an axis of Radau points."""
 

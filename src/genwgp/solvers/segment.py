@@ -35,7 +35,7 @@ def constant(field: Field, c: Float[Array, " p"]) -> Segment:
 
 def integrator_steps(segment: Segment, share) -> Int[Array, ""]:
     """How many of the segment's `substeps` a share of it takes, at least one."""
-    return jnp.maximum(1, jnp.round(segment.substeps * share)).astype(segment.substeps.dtype)
+    return jnp.maximum(1, jnp.round(jnp.asarray(segment.substeps, dtype=float) * share)).astype(segment.substeps.dtype)
 
 
 def advance_point(segment: Segment, state: State, start, stop) -> State:

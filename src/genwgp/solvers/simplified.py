@@ -24,7 +24,8 @@ from scipy.linalg import cho_solve
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
-from genwgp.parts import over_parts, over_wide, where_it_is
+from genwgp.mesh import Tall
+from genwgp.parts import Rows, over_rows, over_wide
 from genwgp.solvers.collocation import Penalty, Stages, cholesky, collocate
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.segment import Segment
@@ -60,27 +61,25 @@ def simplified_newton(
     return None
 
 
-def _rows(stages: Stages) -> Float[np.ndarray, "2 m"]:
-    return stages.residuals.swapaxes(0, 1).reshape(2, -1)
+def _rows(stages: Stages) -> Float[np.ndarray, "2 n e"]:
+    return stages.residuals.swapaxes(0, 1)
 
 
 class _Model(NamedTuple):
-    """B and h E (m, p) of all equations of the particles, and the factor of J^T J with the penalty."""
+    """B and h E (n, e, p) of the equations of the particles, and the factor of J^T J with the penalty."""
 
-    still: Float[np.ndarray | Array, "m p"]
-    moved: Float[np.ndarray | Array, "m p"]
+    still: Rows | Tall
+    moved: Rows | Tall
     factor: Any
     penalty: Penalty
 
 
 def _model(energy: FreeEnergy, segment: Segment, state: State, root_weight, penalty: Penalty) -> _Model | None:
     """None where the matrix cannot be factorised: it is not finite, or singular to rounding."""
-    columns = _columns(energy, segment.field, segment.first, (state, root_weight))
-    still, moved = (where_it_is(a).reshape(-1, segment.field.size) for a in columns)
+    still, moved = _columns(energy, segment.field, segment.first, (state, root_weight))
     moved = float(segment.duration) * moved
-    alone, mixed, late = (np.asarray(a.T @ b) for a, b in ((still, still), (still, moved), (moved, moved)))
-    cross = np.kron(RADAU, mixed)
-    gram = np.kron(np.eye(2), alone) + cross + cross.T + np.kron(RADAU.T @ RADAU, late)
+    cross = np.kron(RADAU, still.inner(moved))
+    gram = np.kron(np.eye(2), still.inner(still)) + cross + cross.T + np.kron(RADAU.T @ RADAU, moved.inner(moved))
     factor = cholesky(gram, np.tile(np.asarray(penalty.weight), 2))
     return None if factor is None else _Model(still, moved, factor, penalty)
 
@@ -94,12 +93,12 @@ def _move(model: _Model, segment: Segment, residuals: list[np.ndarray], moves: l
         rest = rest - sum(a * change for a, change in zip(shares, changes, strict=True))
         back = sum((a * move for a, move in zip(shares, moves[-MEMORY:], strict=True)), back)
     pull = model.penalty.pull(segment._replace(first=segment.first - back[0], second=segment.second - back[1]))
-    still, moved = (np.asarray(rest @ columns) for columns in (model.still, model.moved))
-    slope = still + RADAU.T @ moved + np.asarray(pull)
+    by = lambda matrix: np.stack([matrix.transposed(a) for a in rest])
+    slope = by(model.still) + RADAU.T @ by(model.moved) + np.asarray(pull)
     return -cho_solve(model.factor, slope.ravel(), check_finite=False).reshape(2, -1) - back
 
 
-@over_parts
+@over_rows
 def _columns(energy: FreeEnergy, field: Field, c, particles) -> tuple[Float[Array, "n e p"], Float[Array, "n e p"]]:
     """B and E, weighted."""
     slope = jnp.zeros_like if energy.internal is None else energy.internal.slope

@@ -8,12 +8,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from genwgp.actions import FiniteHorizonAction, GeometricAction
 from genwgp.checks import integer
 from genwgp.diagnostics import measure, verdict
 from genwgp.errors import InputError, NotConvergedError
 from genwgp.layers.base import AbstractLayer
+from genwgp.mesh import mesh_of, on
 from genwgp.parts import make_room
 from genwgp.path import WassersteinPath
 from genwgp.problem import Problem
@@ -49,6 +51,7 @@ def solve(
     layers: int = 12,
     key: Any = None,
     method: CausalSweep | Adam | None = None,
+    devices: int | None = None,
     progress: Progress | None = None,
     throw: bool = True,
 ) -> Solution:
@@ -57,28 +60,76 @@ def solve(
     `action`: GeometricAction() (the default: to the equilibrium) or FiniteHorizonAction(T) (to physical time T).
     `layers`: K, 1 to 1000; nodes are equidistant in Wasserstein length whatever it is. `key`: a jax key, by default
     key(0); equal keys give equal results. `method`: CausalSweep() (the default: velocity-field layers, solved one after
-    the other) or Adam() (coupling layers, trained together). `progress` is called with an Event now and then; it may
-    raise KeyboardInterrupt, which ends the solve with the path so far, as Ctrl-C does once there is a part of a path.
+    the other) or Adam() (coupling layers, trained together). `devices`: so many devices of jax share the particles of
+    the sweep, with the same result but for rounding; None: one, with all cores of a processor. `progress` is called
+    with an Event now and then; it may raise KeyboardInterrupt, which ends the solve with the path so far, as Ctrl-C
+    does once there is a part of a path.
     `throw`: raise NotConvergedError, with the solution in it, unless the result is CONVERGED; else return it.
 
     The path is in jax's default float type; the sweep computes in float64 in any case. InputError for arguments that
     cannot be used.
     """
-    action = GeometricAction() if action is None else action
-    method = CausalSweep() if method is None else method
-    _check(problem, action, method, progress)
-    K, seed = integer("layers", layers, most=MAX_LAYERS), _seed(key)
+    task = Task.checked(action, layers, method, progress, devices)
+    check_problem(problem, task.action)
+    solution = solved(problem, exact(problem, task.method), task, key)
+    if throw and solution.result != Result.CONVERGED:
+        raise NotConvergedError(f"{solution.result}: {solution.message} (the path so far is in .solution)", solution)
+    return solution
+
+
+class Task(NamedTuple):
+    """What is asked for, but for the problem and the seed."""
+
+    action: Action
+    layers: int
+    method: CausalSweep | Adam
+    tell: Progress
+    devices: Mesh | None
+
+    @classmethod
+    def checked(cls, action: Any, layers: Any, method: Any, progress: Any, devices: Any = None) -> "Task":
+        """With the defaults of `solve`; InputError for arguments that cannot be used."""
+        action = GeometricAction() if action is None else action
+        method = CausalSweep() if method is None else method
+        if not isinstance(action, GeometricAction | FiniteHorizonAction):
+            raise InputError("action", action, "GeometricAction() or FiniteHorizonAction(T)")
+        if not isinstance(method, CausalSweep | Adam):
+            raise InputError("method", method, "CausalSweep(...), Adam(...) or None")
+        if progress is not None and not callable(progress):
+            raise InputError("progress", progress, "a function of an Event, or None")
+        tell = (lambda event: None) if progress is None else progress
+        if devices is not None and isinstance(method, Adam):
+            raise InputError("devices", devices, "None with Adam: only CausalSweep spreads particles over devices")
+        return cls(action, integer("layers", layers, most=MAX_LAYERS), method, tell, mesh_of(devices))
+
+
+def check_problem(problem: Any, action: Action) -> None:
+    """InputError for what is no problem, or one that the action cannot take to an end."""
+    if not isinstance(problem, Problem):
+        raise InputError("problem", problem, "a genwgp.Problem")
+    if isinstance(action, GeometricAction) and spreads(problem):
+        given = "F falls however far the start is pulled apart: there is no density to end at"
+        raise InputError("energy", given, "a potential or an interaction that confines, or FiniteHorizonAction(T)")
+
+
+def solved(problem: Problem, computed: Problem, task: Task, key: Any) -> Solution:
+    """The solution of a problem; `computed`: the same one as the method computes with it (`exact`, `families`)."""
+    with on(task.devices):
+        return _solved(problem, computed, task, key)
+
+
+def _solved(problem: Problem, computed: Problem, task: Task, key: Any) -> Solution:
+    action, K, method, tell, devices = task
+    seed = _seed(key)
     make_room()
     began = time.perf_counter()
-    tell = (lambda event: None) if progress is None else progress
     if isinstance(method, Adam):
-        trained = _trained(problem, action, K, key, method, tell)
-        finish = lambda: _measured(problem, action, seed, trained)
+        trained = _trained(computed, action, K, key, method, tell)
+        finish = lambda: _measured(problem, computed, action, seed, trained)
         stopped = trained.result == Result.INTERRUPTED
     else:
-        exact = _exact(problem)
-        outcome = _swept(exact, action, seed, method, tell)
-        finish = lambda: _cut(problem, exact, action, K, seed, outcome)
+        outcome = _swept(computed, action, seed, method, tell)
+        finish = lambda: _cut(problem, computed, action, K, seed, outcome)
         stopped = outcome.status == "interrupted"
     path, figures, found = finish() if stopped else _kept(finish)
     terminal = isinstance(action, GeometricAction)
@@ -86,7 +137,7 @@ def solve(
     equal_lengths = terminal or isinstance(method, CausalSweep)
     result, message = _judged(found, figures, terminal, equal_lengths)
     seconds = time.perf_counter() - began
-    solution = Solution(
+    return Solution(
         path=path,
         result=result,
         message=message,
@@ -94,25 +145,8 @@ def solve(
         stats={"seconds": seconds, **found.stats},
         log=found.log,
         problem=problem,
-        settings=_settings(action, method, K, seed),
+        settings=_settings(action, method, K, seed) | ({} if devices is None else {"devices": devices.size}),
     )
-    if throw and result != Result.CONVERGED:
-        raise NotConvergedError(f"{result}: {message} (the path so far is in .solution)", solution)
-    return solution
-
-
-def _check(problem: Any, action: Any, method: Any, progress: Any) -> None:
-    if not isinstance(problem, Problem):
-        raise InputError("problem", problem, "a genwgp.Problem")
-    if not isinstance(action, GeometricAction | FiniteHorizonAction):
-        raise InputError("action", action, "GeometricAction() or FiniteHorizonAction(T)")
-    if not isinstance(method, CausalSweep | Adam):
-        raise InputError("method", method, "CausalSweep(...), Adam(...) or None")
-    if progress is not None and not callable(progress):
-        raise InputError("progress", progress, "a function of an Event, or None")
-    if isinstance(action, GeometricAction) and spreads(problem):
-        given = "F falls however far the start is pulled apart: there is no density to end at"
-        raise InputError("energy", given, "a potential or an interaction that confines, or FiniteHorizonAction(T)")
 
 
 def _seed(key: Any) -> int:
@@ -126,14 +160,14 @@ def _seed(key: Any) -> int:
     return int(data[-1] % np.uint64(2**31))
 
 
-def _swept(exact: Problem, action: Action, seed: int, method: CausalSweep, tell: Progress) -> Outcome:
+def _swept(computed: Problem, action: Action, seed: int, method: CausalSweep, tell: Progress) -> Outcome:
     """The segments of the sweep. Its least squares need float64, whatever the default is."""
     horizon = action.T if isinstance(action, FiniteHorizonAction) else np.inf
     with jax.enable_x64(True):
-        return sweep(exact, method, seed, horizon, _reporter(tell, method, horizon))
+        return sweep(computed, method, seed, horizon, _reporter(tell, method, horizon))
 
 
-def _cut(problem: Problem, exact: Problem, action: Action, K: int, seed: int, outcome: Outcome) -> _Measured:
+def _cut(problem: Problem, computed: Problem, action: Action, K: int, seed: int, outcome: Outcome) -> _Measured:
     """Path, figures and what was found, from the segments of a sweep."""
     default = jnp.zeros(()).dtype
     with jax.enable_x64(True):
@@ -144,7 +178,7 @@ def _cut(problem: Problem, exact: Problem, action: Action, K: int, seed: int, ou
             _log(outcome.figures),
             {"segments": len(outcome.segments)},
         )
-        path, figures = measure(exact, found.layers, action, seed + HELD_OUT, points=2)
+        path, figures = measure(computed, found.layers, action, seed + HELD_OUT, points=2)
     arrays, static = path.to_arrays()
     cast = {
         name: a.astype(default) if name.startswith("layers.") and a.dtype.kind == "f" else a
@@ -171,9 +205,10 @@ _RESULTS = {
 }
 
 
-def _exact(problem: Problem) -> Problem:
-    """The problem in float64; the same object where that is the default, so that compiled code is found again."""
-    if jnp.zeros(()).dtype == jnp.float64:
+def exact(problem: Problem, method: CausalSweep | Adam) -> Problem:
+    """The problem in float64, which the sweep needs; the same object where that is the default, so that compiled code
+    is found again."""
+    if isinstance(method, Adam) or jnp.zeros(()).dtype == jnp.float64:
         return problem
     with jax.enable_x64(True):
         return jax.tree.map(_as_float64, problem)
@@ -239,9 +274,9 @@ def _trained(problem: Problem, action: Action, K: int, key: Any, method: Adam, t
     return _Found(trained.layers, results.get(trained.status), messages[trained.status], trained.log, {"steps": steps})
 
 
-def _measured(problem: Problem, action: Action, seed: int, trained: _Found) -> _Measured:
-    path, figures = measure(problem, trained.layers, action, seed + HELD_OUT)
-    return path, figures, trained
+def _measured(problem: Problem, computed: Problem, action: Action, seed: int, trained: _Found) -> _Measured:
+    path, figures = measure(computed, trained.layers, action, seed + HELD_OUT)
+    return eqx.tree_at(lambda path: path.energy, path, problem.energy), figures, trained
 
 
 def _judged(found: _Found, figures: dict[str, Any], terminal: bool, equal_lengths: bool) -> tuple[Result, str]:
