@@ -66,23 +66,24 @@ def test_steps_are_the_same_where_jax_computes_on_an_accelerator(monkeypatch):
     """Whose arrays stay there: here it is the processor that is taken for one. No derivative of the motion."""
     mean_field, segment, state, root, penalty = started(0.002)
     now = col.collocate(mean_field, segment, state, root, penalty)
-    matrix = np.random.default_rng(0).normal(size=(*now.residuals.shape, 2 * segment.field.size))
-    monkeypatch.setattr(col, "jacobian", lambda *_: parts.where_it_is(matrix))
+    n, both, equations = now.residuals.shape
+    matrix = np.random.default_rng(0).normal(size=(n, both * equations, 2 * segment.field.size))
+    monkeypatch.setattr(col, "jacobian", lambda *_: parts.Rows(parts.where_it_is(matrix)))
 
     def steps():
         factor = col.factorise(mean_field, segment, state, root, penalty)
         newton, promised = col.newton_direction(factor, segment, now, penalty)
         model = _model(mean_field.now(), segment, state, root, penalty)
         assert model is not None
-        move = _move(model, segment, [now.residuals.swapaxes(0, 1).reshape(2, -1)], [])
+        move = _move(model, segment, [now.residuals.swapaxes(0, 1)], [])
         # What the steps do: their coefficients are not determined to rounding.
-        return factor, [newton, promised, np.asarray(model.still @ move.T)]
+        return factor, [newton, promised, *(model.still.times(one) for one in move)]
 
     host, expected = steps()
     monkeypatch.setattr(parts, "on_host", lambda: False)
     there, found = steps()
-    assert isinstance(host.jacobian, np.ndarray)
-    assert isinstance(there.jacobian, jax.Array)
+    assert isinstance(host.jacobian.matrix, np.ndarray)
+    assert isinstance(there.jacobian.matrix, jax.Array)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-7 * np.abs(b).max())
 

@@ -40,7 +40,7 @@ def _moved(array_shapes: tuple[tuple[int, ...], ...], each: Work, n: int) -> Wor
 
 def _features(case: Case):
     n, d, p = len(case.state.x), case.dim, case.field.size
-    call = lambda: collocation._standing(case.run.energy, case.field, case.segment.first, (case.state, case.root))
+    call = lambda: collocation._standing(case.field, case.segment.first, (case.state, case.root))
     return call, n, _moved(((n, d + 1, p),), work.standing(case), n)
 
 

@@ -154,15 +154,14 @@ def over_rows(function: Callable) -> Callable:
     return rows
 
 
-class Rows:
+class Rows(eqx.Module):
     """A matrix (n, e, q) with e rows for each of n particles, in one place: what `mesh.Tall` is on devices.
 
     On a processor of numpy, which sees that A^T A is symmetric and takes a quarter of the time of jax's general
     product; else on the accelerator, and only its products come to the host.
     """
 
-    def __init__(self, matrix: Float[np.ndarray | Array, "n e q"]):
-        self.matrix = matrix
+    matrix: Float[np.ndarray | Array, "n e q"]
 
     @property
     def flat(self) -> Float[np.ndarray | Array, "r q"]:

@@ -260,14 +260,15 @@ class ModulatedPotential(AbstractTerm):
         return jax.vmap(one)(self.offset, self._split(c)).sum()
 
     def _jet(self, x):
-        """(f, grad f, w -> Hess f w, lap f, grad lap f) of the scaled potential."""
-        gradient = jax.grad(self._scaled)
-        along = lambda w: jax.jvp(gradient, (x,), (w,))[1]
-        curvature = lambda x, e: jnp.sum(e * jax.jvp(gradient, (x,), (e,))[1])
-        laplacian = lambda x: jax.vmap(curvature, (None, 0))(x, jnp.eye(x.shape[0], dtype=x.dtype)).sum()
-        f, g = jax.value_and_grad(self._scaled)(x)
-        lap, slope = jax.value_and_grad(laplacian)(x)
-        return f, g, along, lap, slope
+        """(f, grad f, Hess f, lap f, grad lap f) of the scaled potential in one pass: compiled most often of all."""
+
+        def laplacian(x):
+            twice = lambda f, g: (g, (f, g))
+            H, (f, g) = jax.jacfwd(lambda x: twice(*jax.value_and_grad(self._scaled)(x)), has_aux=True)(x)
+            return jnp.trace(H), (f, g, H)
+
+        (lap, (f, g, H)), slope = jax.value_and_grad(laplacian, has_aux=True)(x)
+        return f, g, H, lap, slope
 
     def rates(self, c, x, u):
         c = self._split(c)
@@ -281,17 +282,17 @@ class ModulatedPotential(AbstractTerm):
         return v, divergence, source
 
     def _alone(self, c, x, u, offset):
-        _, g, along, lap, slope = self._jet(x + offset)
-        return c * g, c * lap, c * (slope + along(u))
+        _, g, H, lap, slope = self._jet(x + offset)
+        return c * g, c * lap, c * (slope + H @ u)
 
     def _modulated(self, jet, x, u, offset):
         """Rates of f S, from the jet of S as `Bumps.jets` has it."""
-        f, g, along, lap, slope = self._jet(x + offset)
-        d = x.shape[0]
+        f, g, H, lap, slope = self._jet(x + offset)
+        d, over = x.shape[0], lambda A, w: _dot(A, w[:, None])  # A symmetric
         S, gS, HS, lS, slopeS = jnp.split(jet, [1, 1 + d, 1 + d + d * d, 2 + d + d * d])
-        HS = HS.reshape(d, d)  # symmetric
-        source = gS * lap + S * slope + 2 * (along(gS) + _dot(HS, g[:, None])) + g * lS + f * slopeS
-        source += S * along(u) + g * _dot(gS, u) + gS * _dot(g, u) + f * _dot(HS, u[:, None])
+        HS = HS.reshape(d, d)
+        source = gS * lap + S * slope + 2 * (over(H, gS) + over(HS, g)) + g * lS + f * slopeS
+        source += S * over(H, u) + g * _dot(gS, u) + gS * _dot(g, u) + f * over(HS, u)
         return S * g + f * gS, S[0] * lap + 2 * _dot(g, gS) + f * lS[0], source
 
     def tangent(self, c, x, u):
@@ -299,13 +300,12 @@ class ModulatedPotential(AbstractTerm):
         return Tangent(*(column.reshape(*column.shape[:-2], -1) for column in columns))
 
     def _tangent(self, x, u, offset):
-        f, g, along, lap, slope = self._jet(x + offset)
-        Hu = along(u)
+        f, g, H, lap, slope = self._jet(x + offset)
+        Hu = H @ u
         alone = Tangent(f[None], g[:, None], lap[None], (slope + Hu)[:, None])
         if not self.bumps.size:
             return alone
         d, p = x.shape[0], self.bumps.size
-        H = jax.vmap(along)(jnp.eye(d, dtype=x.dtype))  # symmetric
         S, gS, HS, lS, slopeS = jnp.split(self.bumps.jets(x), [1, 1 + d, 1 + d + d * d, 2 + d + d * d])
         HS, g, Hu, u = HS.reshape(d, d, p), g[:, None], Hu[:, None], u[:, None]
         over = lambda A, w: _dot(A, w[:, None])
