@@ -12,8 +12,9 @@ from genwgp.cli.group import OneLineGroup
 from genwgp.cli.init import write_template
 from genwgp.cli.options import SEEDS, choice, not_empty, number, whole
 from genwgp.cli.report import report_run
-from genwgp.cli.solve import METHODS, Options, run_solve
+from genwgp.cli.solve import run_solve
 from genwgp.cli.stored import sample_run, show_run
+from genwgp.cli.task import ACTIONS, METHODS, Options
 from genwgp.errors import InputError
 from genwgp.io import SolveSection
 from genwgp.solvers.solve import MAX_LAYERS
@@ -31,7 +32,6 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-ACTIONS = ("geometric", "finite-horizon")
 NEW_FOLDER = "the name of a folder that does not exist yet"
 MAX_SAMPLES = 10**8
 
@@ -54,10 +54,14 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command()
 def solve(
     problem: Annotated[
-        str, typer.Argument(metavar="PROBLEM", help="A gallery name, problem.toml, or module.py:function.")
-    ],
+        str | None, typer.Argument(metavar="PROBLEM", help="A gallery name, problem.toml, or module.py:function.")
+    ] = None,
     out: Annotated[
         str | None, typer.Option(metavar="RUN", help="A new folder for the results [default: runs/NAME].")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with the solve that was begun in this folder; it says what it was."),
     ] = None,
     layers: Annotated[str | None, typer.Option(metavar="K", help="Layers of the path [default: 12].")] = None,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of all randomness [default: 0].")] = None,
@@ -92,7 +96,8 @@ def solve(
         method=choice("--method", method, METHODS),  # pyright: ignore[reportArgumentType]
     )
     folder = not_empty("--out", out, NEW_FOLDER)
-    options = Options(problem, folder, chosen, settings or [], not no_pictures, quiet, as_json, not float32)
+    again = not_empty("--resume", resume, "a folder that a solve was begun in")
+    options = Options(problem, folder, again, chosen, settings or [], not no_pictures, quiet, as_json, float32)
     raise typer.Exit(run_solve(options))
 
 
