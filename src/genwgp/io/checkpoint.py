@@ -207,7 +207,8 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
     wrong = next((name for name, kind in kinds.items() if not isinstance(manifest.get(name), kind)), None)
     if wrong is not None:
         raise RunFolderError(f"{folder}: damaged; {wrong} is missing in {files.CHECKPOINT}/{file.name}")
-    if not all(isinstance(number, int | float) for number in decode(manifest["about"]).values()):
+    about = decode(manifest["about"])
+    if not isinstance(about, dict) or not all(isinstance(number, int | float) for number in about.values()):
         raise RunFolderError(f"{folder}: damaged; about holds no numbers in {files.CHECKPOINT}/{file.name}")
     return manifest
 

@@ -97,15 +97,14 @@ def read_run(folder: str | os.PathLike) -> dict[str, Any]:
     """What `run.json` of a verified run folder says: problem, settings, versions, result, diagnostics, stats, date."""
     path = files.verify(folder)
     content = files.read_json(path / files.RUN)
+    run = decode(content)
     for key, kind in RUN_FIELDS.items():
-        if not isinstance(content.get(key), kind):
+        if not isinstance(run, dict) or not isinstance(run.get(key), kind):
             raise RunFolderError(f"{path}: damaged; {key} is missing in {files.RUN}")
-    if not {"name", "source", "fingerprint"} <= set(content["problem"]):
+    if not {"name", "source", "fingerprint"} <= set(run["problem"]):
         raise RunFolderError(f"{path}: damaged; problem is incomplete in {files.RUN}")
-    source = content["problem"]["source"]
-    decoded = decode(content)
-    decoded["problem"]["source"] = source  # kept as written: it is decoded where it is used
-    return decoded
+    run["problem"]["source"] = content["problem"]["source"]  # kept as written: it is decoded where it is used
+    return run
 
 
 def _describe(solution: "Solution", source: dict[str, Any] | None, dtype: str) -> dict[str, Any]:
