@@ -91,6 +91,9 @@ class ExactPath:
     def equilibrium(self) -> ExactEquilibrium:
         return ExactEquilibrium(self, np.inf, float(self.arclength[-1]))
 
+    def check(self) -> None:
+        """Its parts belong together."""
+
     def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays = {
             "arclength": self.arclength,

@@ -82,7 +82,9 @@ def test_steps_are_the_same_where_jax_computes_on_an_accelerator(monkeypatch):
     host, expected = steps()
     monkeypatch.setattr(parts, "on_host", lambda: False)
     there, found = steps()
+    assert isinstance(host.jacobian, parts.Rows)
     assert isinstance(host.jacobian.matrix, np.ndarray)
+    assert isinstance(there.jacobian, parts.Rows)
     assert isinstance(there.jacobian.matrix, jax.Array)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-7 * np.abs(b).max())

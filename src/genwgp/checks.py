@@ -66,16 +66,22 @@ def finite_array(field: str, value: Any, shape: tuple[int | None, ...]) -> Any:
     return array
 
 
+def axes_of(field: str, value: Any) -> int:
+    """How many axes an array has, 0 for a number; InputError for lists that are no array."""
+    return value.ndim if is_traced(value) else _real(field, value, "numbers, in lists of one length").ndim
+
+
 def positive_definite(field: str, value: Any, size: int) -> Any:
     """`value` as a (size, size) matrix, exactly symmetric; InputError unless symmetric positive definite.
 
     Asymmetry up to 1e-6 of the largest entry counts as rounding and is averaged away.
     """
     matrix = finite_array(field, value, (size, size))
-    symmetric = 0.5 * (matrix + matrix.T)
+    half = 0.5 * matrix  # whose sums and differences are finite, however large the entries are
+    symmetric = half + half.T
     if is_traced(matrix):
         return symmetric
-    if np.max(np.abs(matrix - matrix.T)) > ASYMMETRY * np.max(np.abs(matrix)):
+    if np.max(np.abs(half - half.T)) > ASYMMETRY * np.max(np.abs(half)):
         raise InputError(field, matrix.tolist(), "a symmetric positive definite matrix; this one is not symmetric")
     smallest, largest = np.linalg.eigvalsh(symmetric)[[0, -1]]
     # Below the rounding of the eigenvalues themselves nothing tells a small eigenvalue from zero.

@@ -12,9 +12,10 @@ from genwgp.cli.group import OneLineGroup
 from genwgp.cli.init import write_template
 from genwgp.cli.options import SEEDS, choice, not_empty, number, whole, wholes
 from genwgp.cli.report import report_run
-from genwgp.cli.solve import METHODS, Options, run_solve
+from genwgp.cli.solve import run_solve
 from genwgp.cli.stored import sample_run, show_run
 from genwgp.cli.sweep import SweepOptions, run_sweep
+from genwgp.cli.task import ACTIONS, METHODS, Options
 from genwgp.errors import InputError
 from genwgp.io import SolveSection
 from genwgp.solvers.solve import MAX_LAYERS
@@ -32,7 +33,6 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-ACTIONS = ("geometric", "finite-horizon")
 NEW_FOLDER = "the name of a folder that does not exist yet"
 MAX_SAMPLES = 10**8
 
@@ -70,9 +70,15 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 def solve(
-    problem: ProblemArgument,
+    problem: Annotated[
+        str | None, typer.Argument(metavar="PROBLEM", help="A gallery name, problem.toml, or module.py:function.")
+    ] = None,
     out: Annotated[
         str | None, typer.Option(metavar="RUN", help="A new folder for the results [default: runs/NAME].")
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="RUN", help="Go on with the solve that was begun in this folder; it says what it was."),
     ] = None,
     layers: LayersOption = None,
     seed: Annotated[str | None, typer.Option(metavar="N", help="Seed of all randomness [default: 0].")] = None,
@@ -99,8 +105,9 @@ def solve(
     """Solve a problem and write a run folder: path, curves, log, settings, pictures."""
     chosen = _section(layers, seed, action, horizon, method)
     folder = not_empty("--out", out, NEW_FOLDER)
-    how = (not no_pictures, quiet, as_json, not float32)
-    options = Options(problem, folder, chosen, settings or [], *how, whole("--devices", devices, 1), distributed)
+    again = not_empty("--resume", resume, "a folder that a solve was begun in")
+    how = (not no_pictures, quiet, as_json, float32, whole("--devices", devices, 1), distributed)
+    options = Options(problem, folder, again, chosen, settings or [], *how)
     raise typer.Exit(run_solve(options))
 
 

@@ -14,14 +14,15 @@ import numpy as np
 
 from genwgp.cli.environment import precision, use_compilation_cache
 from genwgp.cli.given import problem_of
-from genwgp.cli.table import columns, figure, summary_table
+from genwgp.cli.table import aligned, columns, figure, summary_table
 from genwgp.errors import InputError
-from genwgp.io import load, read_curves, read_run
-from genwgp.io.folder import CURVES, replace_file
+from genwgp.io import is_begun, load, read_about, read_begun, read_curves, read_run
+from genwgp.io.folder import CURVES, MANIFEST, RUN, going_on, reading, replace_file
 from genwgp.io.plain import decode, encode
 from genwgp.solvers import Result
 
 BATCH = 16_384  # samples at a time, to bound the memory
+UNFINISHED = "unfinished"
 NODE_COLUMNS = {
     "t": "times",
     "s": "arclength",
@@ -32,7 +33,9 @@ NODE_COLUMNS = {
 
 
 def show_run(folder: str, as_json: bool) -> None:
-    """Print the summary, the origin and the nodes of a run; nothing is computed."""
+    """Print the summary, the origin and the nodes of a run; nothing is computed. Or how far an unfinished one is."""
+    if is_begun(folder) and not (Path(folder) / MANIFEST).is_file():
+        return _show_begun(folder, as_json)
     run = read_run(folder)
     nodes = read_curves(Path(folder) / CURVES)
     if as_json:
@@ -40,13 +43,27 @@ def show_run(folder: str, as_json: bool) -> None:
         json.dump(encode("run", {**run, "curves": curves}), sys.stdout, indent=2)
         print()
         return
-    print(summary_table(run["summary"], folder))
+    with reading(folder, RUN):
+        print(summary_table(run["summary"], folder))
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
     print(f"\nsaved {run['date']} in {run['dtype']} with {versions}\n")
     rows = zip(*(nodes[name].values.tolist() for name in NODE_COLUMNS.values()), strict=True)
     print(columns(["node", *NODE_COLUMNS], [[str(k), *map(figure, row)] for k, row in enumerate(rows)]))
     if np.isinf(nodes["times"].values[-1]):
         print("\nt = inf: the last node stands for the equilibrium. Directions are noise where F hardly falls.")
+
+
+def _show_begun(folder: str, as_json: bool) -> None:
+    begun, about = read_begun(folder), read_about(folder)
+    if as_json:
+        figures = {"result": UNFINISHED, "problem": begun["problem"]["name"], "settings": begun["settings"]}
+        json.dump(encode("run", {**figures, "begun": begun["date"], "progress": about}), sys.stdout, indent=2)
+        print()
+        return
+    far = ", ".join(f"{name.replace('_', ' ')} {number:.6g}" for name, number in about.items())
+    rows = {"problem": begun["problem"]["name"], "result": UNFINISHED, "begun": begun["date"]}
+    print(aligned([*rows.items(), ("so far", far or "nothing"), ("folder", folder)]))
+    print(f"\n{going_on(folder)}")
 
 
 def sample_run(folder: str, place: dict[str, Any], n: int, output: str | None, seed: int, problem: str | None) -> None:

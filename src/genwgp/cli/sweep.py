@@ -11,8 +11,8 @@ from genwgp.cli.environment import Interrupts, precision, use_compilation_cache
 from genwgp.cli.given import Given, grid_of, problem_of
 from genwgp.cli.group import BAD_INPUT, INTERRUPTED, NOT_CONVERGED, OK
 from genwgp.cli.progress import Progress
-from genwgp.cli.solve import LAYERS, arguments_of, free_folder, merged
 from genwgp.cli.table import columns
+from genwgp.cli.task import arguments_of, free_folder, merged
 from genwgp.errors import GenwgpError, InputError
 from genwgp.io import SolveSection, check_new_folder, save
 from genwgp.io.folder import replace_file, writing
@@ -83,7 +83,7 @@ def _task(options: SweepOptions, first: Given) -> Task:
             raise InputError(f"--set method.{name}", values, "one value: only the problem's parameters vary")
     chosen = merged(options.solve, first.solve)
     arguments = arguments_of(chosen, {name: values[0] for name, values in method.items()})
-    return Task.checked(layers=chosen.layers or LAYERS, progress=None, devices=options.devices, **arguments)
+    return Task.checked(progress=None, devices=options.devices, **arguments)
 
 
 def _solved(points: list[Point], task: Task, interrupts: Interrupts, quiet: bool) -> Iterator[Row]:

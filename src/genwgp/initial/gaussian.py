@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 from scipy.special import ndtri
 
-from genwgp.checks import finite_array, is_traced, positive_definite, positive_number
+from genwgp.checks import axes_of, finite_array, is_traced, positive_definite, positive_number
 from genwgp.errors import InputError
 from genwgp.initial.base import AbstractDensity, Points, compiled, sobol
 
@@ -80,7 +80,7 @@ def factors(covariance: Any) -> tuple[Any, Any]:
 
 def as_covariance(field: str, value: Any, dim: int) -> Any:
     """One variance, (d,) variances or a (d, d) matrix as an SPD matrix (d, d); InputError otherwise."""
-    rank = np.ndim(value) if not is_traced(value) else value.ndim
+    rank = axes_of(field, value)
     if rank == 2:
         return positive_definite(field, value, dim)
     if rank > 2:

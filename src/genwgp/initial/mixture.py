@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 from scipy.special import ndtri
 
-from genwgp.checks import finite_array, is_traced, positive_number
+from genwgp.checks import axes_of, finite_array, is_traced, positive_number
 from genwgp.errors import InputError
 from genwgp.initial.base import AbstractDensity, Points, compiled, sobol
 from genwgp.initial.gaussian import as_covariance, factors, log_normal
@@ -106,7 +106,7 @@ def _weights(value: Any) -> Any:
 def _covariances(value: Any, components: int, dim: int) -> Any:
     """The covariances as (m, d, d)."""
     field = "Mixture.covariances"
-    rank = value.ndim if is_traced(value) else np.ndim(value)
+    rank = axes_of(field, value)
     if rank == 2:
         allowed = f"({components}, {dim}, {dim}), ({components},) or one number"
         raise InputError(field, f"shape {np.shape(value)}", allowed)

@@ -1,5 +1,9 @@
 """Run folders and problem files. Nothing is pickled, and nothing that is read is executed."""
 
+from genwgp.io.checkpoint import Checkpoint as Checkpoint
+from genwgp.io.checkpoint import is_begun as is_begun
+from genwgp.io.checkpoint import read_about as read_about
+from genwgp.io.checkpoint import read_begun as read_begun
 from genwgp.io.comparison import comparison_record as comparison_record
 from genwgp.io.comparison import read_comparison as read_comparison
 from genwgp.io.comparison import write_comparison as write_comparison
@@ -16,10 +20,12 @@ from genwgp.io.runs import read_run as read_run
 from genwgp.io.runs import save as save
 from genwgp.io.sources import gallery_source as gallery_source
 from genwgp.io.sources import module_source as module_source
+from genwgp.io.sources import problem_from_source as problem_from_source
 from genwgp.io.sources import toml_source as toml_source
 from genwgp.io.summary import summary as summary
 
 __all__ = [
+    "Checkpoint",
     "Expression",
     "ProblemFile",
     "SolveSection",
@@ -27,8 +33,12 @@ __all__ = [
     "comparison_record",
     "dataset",
     "gallery_source",
+    "is_begun",
     "load",
     "module_source",
+    "problem_from_source",
+    "read_about",
+    "read_begun",
     "read_comparison",
     "read_curves",
     "read_problem",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from genwgp.errors import InputError, RunFolderError
+from genwgp.io.folder import reading
 
 LOG_PREFIX = "log_"
 # name of the path's attribute -> dimension, units, description; the units of V are "energy", those of x "length".
@@ -52,15 +53,22 @@ def read_curves(path: Path):
     """The dataset of a run folder's netCDF file, in memory; RunFolderError if it is not one of ours."""
     import xarray
 
-    try:
-        with xarray.open_dataset(path, engine="h5netcdf", decode_times=False, decode_timedelta=False) as data:
-            loaded = data.load()
-    except (OSError, ValueError, KeyError) as error:
-        raise RunFolderError(f"{path.parent}: damaged; {path.name} cannot be read ({error})") from None
+    with (
+        reading(path.parent, path.name),
+        xarray.open_dataset(path, engine="h5netcdf", decode_times=False, decode_timedelta=False) as data,
+    ):
+        loaded = data.load()
     missing = [name for name in CURVES if name not in loaded]
     if missing:
         raise RunFolderError(f"{path.parent}: damaged; {path.name} lacks {', '.join(missing)}")
+    wrong = [name for name, (dimension, *_) in CURVES.items() if not _is_curve(loaded[name], dimension)]
+    if wrong:
+        raise RunFolderError(f"{path.parent}: damaged; {', '.join(wrong)} in {path.name} is no curve")
     return loaded
+
+
+def _is_curve(variable: Any, dimension: str) -> bool:
+    return variable.dims == (dimension,) and variable.size > 0 and variable.dtype.kind == "f"
 
 
 def log_of(data: Any) -> dict[str, np.ndarray]:

@@ -5,18 +5,20 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import genwgp
-from genwgp.errors import InputError, RunFolderError
+from genwgp.checks import reason
+from genwgp.errors import GenwgpError, InputError, RunFolderError
 
 FORMAT = 2  # raised when versions could not read what others have written
 MANIFEST = "MANIFEST.json"
 LAYERS, CURVES, RUN, LOG = "layers.safetensors", "path.nc", "run.json", "log.csv"
 FILES = (LAYERS, CURVES, RUN, LOG)
+CHECKPOINT, BEGUN = "checkpoint", "begun.json"  # the folder of a solve that goes on, and what says which it is
 PARTIAL = ".partial-"
 
 
@@ -29,6 +31,8 @@ def check_new_folder(folder: str | os.PathLike) -> Path:
         raise InputError("folder", repr(folder), "the name of a folder that does not exist yet")
     path = Path(folder)
     try:
+        if (path / CHECKPOINT / BEGUN).is_file():
+            raise RunFolderError(f"{path}: a solve was begun there: {going_on(path)}, or remove it")
         if path.exists() or path.is_symlink():
             raise RunFolderError(f"{path}: exists already; give another folder or remove it")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,22 +43,35 @@ def check_new_folder(folder: str | os.PathLike) -> Path:
 
 
 @contextmanager
-def new_folder(folder: str | os.PathLike) -> Iterator[Path]:
-    """A temporary sibling to write FILES into; with its manifest it is renamed to `folder` when the block ends.
+def new_folder(folder: str | os.PathLike, names: Sequence[str] = FILES, begun: bool = False) -> Iterator[Path]:
+    """A temporary sibling to write `names` into; with their manifest it is renamed to `folder` when the block ends.
 
+    `begun`: the folder may be there already, as a solve was begun in it; then the files go into it, the manifest last.
     If the block raises, nothing is left. If the process is killed, a hidden `.NAME.partial-XXXX` is left, which
     `verify` never accepts.
     """
-    final = check_new_folder(folder)
-    temporary = _partial(final)
-    try:
-        with writing(final):
+    final = Path(folder) if begun else check_new_folder(folder)
+    with writing(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _partial(final)
+        try:
             yield temporary
-            _write_manifest(temporary)
-            os.rename(temporary, final)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    _sync(final.parent)
+            if names:
+                _write_manifest(temporary, names)
+            _publish(temporary, final, names)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        sync(final.parent)
+
+
+def _publish(temporary: Path, final: Path, names: Sequence[str]) -> None:
+    if not final.exists():
+        os.rename(temporary, final)
+        return
+    (final / MANIFEST).unlink(missing_ok=True)  # of the path so far, of a solve that has gone on
+    for name in (*names, MANIFEST):
+        os.replace(temporary / name, final / name)
+    sync(final)
 
 
 def verify(folder: str | os.PathLike) -> Path:
@@ -65,18 +82,26 @@ def verify(folder: str | os.PathLike) -> Path:
     if PARTIAL in path.resolve().name:
         raise RunFolderError(f"{path}: incomplete; what an interrupted save has left")
     manifest = _read_manifest(path)
-    if not isinstance(manifest.get("format"), int) or not isinstance(manifest.get("files"), dict):
-        raise RunFolderError(f"{path}: damaged; {MANIFEST} lacks format or files")
-    if manifest["format"] > FORMAT:
-        writer = f"genwgp {manifest.get('genwgp', 'of unknown version')}"
-        text = f"written by {writer} in format {manifest['format']}, this version reads up to {FORMAT}: update genwgp"
-        raise RunFolderError(f"{path}: {text}")
-    if manifest["format"] < FORMAT:
-        text = f"written before the first release, in format {manifest['format']}, which is not read: solve it again"
-        raise RunFolderError(f"{path}: {text}")
+    if not isinstance(manifest.get("files"), dict):
+        raise RunFolderError(f"{path}: damaged; {MANIFEST} lacks files")
+    check_format(path, manifest, FORMAT)
     for name in FILES:
-        _verify_file(path, name, manifest["files"].get(name))
+        verify_file(path, name, manifest["files"].get(name))
     return path
+
+
+def check_format(folder: str | os.PathLike, content: dict[str, Any], known: int) -> None:
+    """RunFolderError unless a file of a folder says that it is in the format that this version knows."""
+    written = content.get("format")
+    if not isinstance(written, int):
+        raise RunFolderError(f"{folder}: damaged; it lacks the number of its format")
+    if written > known:
+        writer = f"genwgp {content.get('genwgp', 'of unknown version')}"
+        text = f"written by {writer} in format {written}, this version reads up to {known}: update genwgp"
+        raise RunFolderError(f"{folder}: {text}")
+    if written < known:
+        text = f"written before the first release, in format {written}, which is not read: solve it again"
+        raise RunFolderError(f"{folder}: {text}")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -101,6 +126,17 @@ def json_text(content: dict[str, Any]) -> str:
 
 
 @contextmanager
+def reading(folder: object, what: str) -> Iterator[None]:
+    """RunFolderError where content that this version does not understand makes a block fail, however it does."""
+    try:
+        yield
+    except GenwgpError:
+        raise
+    except Exception as error:  # files of others may hold anything
+        raise RunFolderError(f"{folder}: damaged; {what} is not understood ({reason(error)})") from None
+
+
+@contextmanager
 def writing(target: str | os.PathLike, what: str = "") -> Iterator[None]:
     """RunFolderError that names the target, or `what` of it, for what the system says while it is written."""
     try:
@@ -115,6 +151,7 @@ def replace_file(file: Path, content: bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         temporary.write_bytes(content)
+        sync(temporary)
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
@@ -128,6 +165,11 @@ def is_folder(path: Path) -> bool:
         return False
 
 
+def going_on(folder: str | os.PathLike) -> str:
+    """How a solve that was begun in a folder goes on, in words."""
+    return f"`genwgp solve --resume {folder}` goes on with it"
+
+
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
@@ -139,22 +181,25 @@ def _partial(folder: Path) -> Path:
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
+    if not (folder / MANIFEST).is_file() and (folder / CHECKPOINT / BEGUN).is_file():
+        raise RunFolderError(f"{folder}: unfinished; {going_on(folder)}")
     if not (folder / MANIFEST).is_file():
         raise RunFolderError(f"{folder}: incomplete; no {MANIFEST}, so it is no run folder or its save was interrupted")
     return read_json(folder / MANIFEST)
 
 
-def _write_manifest(folder: Path) -> None:
+def _write_manifest(folder: Path, names: Sequence[str]) -> None:
     files = {}
-    for name in FILES:
-        _sync(folder / name)
+    for name in names:
+        sync(folder / name)
         files[name] = {"sha256": _sha256(folder / name), "bytes": (folder / name).stat().st_size}
     write_json(folder / MANIFEST, {"format": FORMAT, "genwgp": genwgp.__version__, "files": files})
-    _sync(folder / MANIFEST)
-    _sync(folder)
+    sync(folder / MANIFEST)
+    sync(folder)
 
 
-def _verify_file(folder: Path, name: str, entry: Any) -> None:
+def verify_file(folder: Path, name: str, entry: Any) -> None:
+    """RunFolderError unless a file of a folder is what its manifest says."""
     if not isinstance(entry, dict) or not (folder / name).is_file():
         raise RunFolderError(f"{folder}: incomplete; {name} is missing")
     try:
@@ -170,7 +215,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Ask the system to put a file, or a folder's list of names, on the disk."""
     if path.is_dir() and os.name == "nt":
         return  # folders cannot be opened there

@@ -34,7 +34,7 @@ def encode(field: str, value: Any) -> Any:
 def decode(value: Any) -> Any:
     """The inverse of `encode`; tuples come back as lists."""
     match value:
-        case {"$float": str(text)}:
+        case {"$float": "inf" | "-inf" | "nan" as text}:
             return float(text)
         case dict():
             return {key: decode(entry) for key, entry in value.items()}

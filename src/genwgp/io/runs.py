@@ -1,21 +1,21 @@
 """Saving a solution to a run folder, and reading it back."""
 
 import datetime
-import json
 import os
 import platform
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import equinox
 import jax
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 import genwgp
 from genwgp.errors import RunFolderError
 from genwgp.io import folder as files
+from genwgp.io.arrays import arrays_bytes, read_arrays
+from genwgp.io.checkpoint import belongs, finishing
 from genwgp.io.curves import log_of, read_curves, write_curves, write_log
 from genwgp.io.plain import decode, encode
 from genwgp.io.sources import check_fingerprint, fingerprint, problem_from_source
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from genwgp.solvers import Solution
 
 RUN_FIELDS = {"problem": dict, "settings": dict, "result": str, "message": str, "summary": dict}
-RUN_FIELDS |= {"diagnostics": dict, "stats": dict}
-HEADER = "genwgp"  # key of the JSON in the header of the safetensors file
+RUN_FIELDS |= {"diagnostics": dict, "stats": dict, "versions": dict, "dtype": str, "date": str}
 
 
 def save(solution: "Solution", folder: str | os.PathLike, source: dict[str, Any] | None = None) -> Path:
     """Write a solution into a new folder and return it; the folder appears whole or not at all.
+
+    Or into the folder of the checkpoint of its solve, which ends as a run folder; the checkpoint goes, unless Ctrl-C
+    has ended the solve.
 
     `layers.safetensors`: all arrays of the path by name, with a JSON header. `path.nc`: the curves and the log.
     `run.json`: settings, problem source, versions, result, diagnostics, stats. `log.csv`: the log again.
@@ -43,11 +45,11 @@ def save(solution: "Solution", folder: str | os.PathLike, source: dict[str, Any]
     dtype = _float_type(arrays)
     header = {"format": files.FORMAT, "genwgp": genwgp.__version__, "dtype": dtype, "static": encode("static", static)}
     run = _describe(solution, source, dtype)
-    with files.new_folder(folder) as temporary:
-        # In C order: the format has no strides. (ascontiguousarray would give numbers an axis.)
-        ordered = {name: np.array(array, order="C") for name, array in arrays.items()}
-        metadata = {HEADER: json.dumps(header, allow_nan=False)}
-        safetensors.numpy.save_file(ordered, temporary / files.LAYERS, metadata=metadata)
+    begun = belongs(folder, solution.problem, solution.settings)
+    # What Ctrl-C has ended may go on.
+    around = finishing(folder, keep=solution.result == "interrupted") if begun else nullcontext()
+    with around, files.new_folder(folder, begun=begun) as temporary:
+        (temporary / files.LAYERS).write_bytes(arrays_bytes(arrays, header))
         write_curves(solution, temporary / files.CURVES)
         files.write_json(temporary / files.RUN, run)
         write_log(solution, temporary / files.LOG)
@@ -67,15 +69,20 @@ def load(folder: str | os.PathLike, problem: Problem | None = None) -> "Solution
 
     run = read_run(folder)
     data = read_curves(Path(folder) / files.CURVES)
-    arrays, header = _read_layers(Path(folder))
-    if header["dtype"] == "float64" and not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
+    arrays, header = read_arrays(Path(folder) / files.LAYERS)
+    if header.get("dtype") == "float64" and not jax.config.jax_enable_x64:  # pyright: ignore[reportAttributeAccessIssue]
         text = 'it is in float64: call jax.config.update("jax_enable_x64", True) before anything else'
         raise RunFolderError(f"{folder}: {text}")
     problem = problem_from_source(run["problem"]["source"], folder) if problem is None else problem
-    check_fingerprint(problem, run["problem"]["fingerprint"], header["dtype"], folder)
+    check_fingerprint(problem, run["problem"]["fingerprint"], str(header.get("dtype")), folder)
+    with files.reading(folder, files.LAYERS):
+        path = WassersteinPath.from_arrays(arrays, decode(header["static"]), problem)
+        path.check()
+    with files.reading(folder, files.RUN):
+        result = Result(run["result"])
     return Solution(
-        path=WassersteinPath.from_arrays(arrays, decode(header["static"]), problem),
-        result=Result(run["result"]),
+        path=path,
+        result=result,
         message=run["message"],
         diagnostics=run["diagnostics"],
         stats=run["stats"],
@@ -90,24 +97,14 @@ def read_run(folder: str | os.PathLike) -> dict[str, Any]:
     """What `run.json` of a verified run folder says: problem, settings, versions, result, diagnostics, stats, date."""
     path = files.verify(folder)
     content = files.read_json(path / files.RUN)
+    run = decode(content)
     for key, kind in RUN_FIELDS.items():
-        if not isinstance(content.get(key), kind):
+        if not isinstance(run, dict) or not isinstance(run.get(key), kind):
             raise RunFolderError(f"{path}: damaged; {key} is missing in {files.RUN}")
-    if not {"name", "source", "fingerprint"} <= set(content["problem"]):
+    if not {"name", "source", "fingerprint"} <= set(run["problem"]):
         raise RunFolderError(f"{path}: damaged; problem is incomplete in {files.RUN}")
-    source = content["problem"]["source"]
-    decoded = decode(content)
-    decoded["problem"]["source"] = source  # kept as written: it is decoded where it is used
-    return decoded
-
-
-def _read_layers(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    try:
-        with safetensors.safe_open(folder / files.LAYERS, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})[HEADER])
-            return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
-        raise RunFolderError(f"{folder}: damaged; {files.LAYERS} cannot be read ({error})") from None
+    run["problem"]["source"] = content["problem"]["source"]  # kept as written: it is decoded where it is used
+    return run
 
 
 def _describe(solution: "Solution", source: dict[str, Any] | None, dtype: str) -> dict[str, Any]:

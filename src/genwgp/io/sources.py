@@ -8,11 +8,13 @@ import numpy as np
 
 from genwgp import problems
 from genwgp.errors import GenwgpError, RunFolderError
+from genwgp.io.folder import reading
 from genwgp.io.plain import decode, encode
 from genwgp.io.problem_file import read_problem
 from genwgp.problem import Problem
 
 PROBES = 8
+VALUES = ("energy", "initial")
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}  # relative; allows another processor's rounding, not another problem
 
 
@@ -57,7 +59,10 @@ def problem_from_source(source: dict[str, Any] | None, folder: object) -> Proble
 
 def _made(make: Callable[[], Problem], folder: object) -> Problem:
     try:
-        return make()
+        with reading(folder, "the source of its problem"):
+            return make()
+    except RunFolderError:
+        raise
     except GenwgpError as error:
         raise RunFolderError(f"{folder}: its problem cannot be made again ({error}): pass problem=") from None
 
@@ -68,15 +73,25 @@ def fingerprint(problem: Problem) -> dict[str, Any]:
     return {"points": points.tolist(), **_values(problem, points)}
 
 
+def _recorded(expected: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The values of a fingerprint. ValueError, TypeError or KeyError where it is none."""
+    points = np.asarray(expected["points"], dtype=np.float64)
+    found = {name: np.asarray(expected[name], dtype=np.float64) for name in VALUES}
+    if points.ndim != 2 or not len(points) or any(values.shape != points.shape[:1] for values in found.values()):
+        raise ValueError("its points and values do not belong together")
+    return {"points": points, **found}
+
+
 def check_fingerprint(problem: Problem, expected: dict[str, Any], dtype: str, folder: object) -> None:
     """RunFolderError unless the problem has the values that were recorded when the run was saved."""
-    points = np.asarray(expected["points"], dtype=np.float64)
+    with reading(folder, "the fingerprint of its problem"):
+        recorded = _recorded(expected)
+    points = recorded["points"]
     if points.shape[1:] != (problem.dim,):
         raise RunFolderError(f"{folder}: solved in {points.shape[1]} dimensions, the problem given has {problem.dim}")
     for name, values in _values(problem, points).items():
-        recorded = np.asarray(expected[name], dtype=np.float64)
-        scale = max(1.0, float(np.max(np.abs(recorded))))
-        if not np.max(np.abs(np.asarray(values) - recorded)) <= TOLERANCE.get(dtype, 1e-4) * scale:
+        scale = max(1.0, float(np.max(np.abs(recorded[name]))))
+        if not np.max(np.abs(np.asarray(values) - recorded[name])) <= TOLERANCE.get(dtype, 1e-4) * scale:
             raise RunFolderError(f"{folder}: the problem given is not the one that was solved; its {name} differs")
 
 

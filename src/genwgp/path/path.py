@@ -3,6 +3,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -22,6 +23,7 @@ from genwgp.problem import Problem
 Numbers = Float[np.ndarray, "..."]
 
 
+NODE_CURVES = ("times", "arclength", "free_energy", "dissipation", "speed", "direction_residual")
 CLOUD, CLOUD_SEED = 4096, 9001  # particles that stand for the density in an interaction
 
 
@@ -155,6 +157,32 @@ class WassersteinPath(eqx.Module):
         """The inverse of `to_arrays`. RunFolderError for content that is not a path."""
         parts = from_stored(arrays, static, problem.energy.potential)
         return cls(parts["layers"], problem.initial, problem.energy, parts["clock"], parts["curves"])
+
+    def check(self) -> None:
+        """ValueError or TypeError unless the parts of a path that was read belong together; nothing is computed.
+
+        That is, where one point cannot be carried along the layers, as far as shapes and types say; or where curves and
+        clock have not the lengths that the layers ask for.
+        """
+        K = len(self.curves.layer_lengths)
+        nodes = {name: getattr(self.curves, name).shape for name in NODE_CURVES}
+        if any(shape != (K + 1,) for shape in nodes.values()) or self.curves.equilibrium.shape not in ((3,), (4,)):
+            raise ValueError(f"curves of shapes {nodes} for {K} layers")
+        knots = {name: getattr(self.clock, name) for name in ("position", "time", "arclength")}
+        if len({a.shape for a in knots.values()}) > 1 or self.clock.position.ndim != 1 or not len(self.clock.position):
+            raise ValueError("a clock whose knots do not belong together")
+        for a in knots.values():
+            if not np.isfinite(a).all() or (np.diff(a) < 0).any():
+                raise ValueError("a clock that goes backwards")
+        leaves = [leaf for leaf in jax.tree.leaves(self.layers) if eqx.is_array(leaf)]
+        if any(leaf.shape[:1] != (K,) for leaf in leaves):
+            raise ValueError(f"layers that are not {K} in number")
+        if not all(bool(jnp.isfinite(leaf).all()) for leaf in leaves):
+            raise ValueError("numbers in the layers that are not finite")
+        point = jax.ShapeDtypeStruct((1, self.dim), jnp.zeros(()).dtype)
+        moved = jax.eval_shape(lambda x: chain.push(self.layers, jnp.asarray(float(K), dtype=float), x), point)
+        if moved != point:
+            raise ValueError(f"layers that carry a point of {self.dim} coordinates to {moved.shape}")
 
     def _position(self, time: float | None, arclength: float | None, node: int | None) -> float:
         given = {k: v for k, v in (("time", time), ("arclength", arclength), ("node", node)) if v is not None}

@@ -49,8 +49,13 @@ def to_stored(value: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, tree
 
 
-def from_stored(arrays: dict[str, np.ndarray], tree: dict[str, Any], potential: Callable | None) -> Any:
-    """The inverse; `potential` goes where the user's V was. RunFolderError for anything unknown."""
+def from_stored(
+    arrays: dict[str, np.ndarray], tree: dict[str, Any], potential: Callable | None, on_host: bool = True
+) -> Any:
+    """The inverse; `potential` goes where the user's V was. RunFolderError for anything unknown.
+
+    `on_host`: arrays outside of layers are numpy's.
+    """
     known = _known()
 
     def build(node: Any, on_host: bool) -> Any:
@@ -75,4 +80,4 @@ def from_stored(arrays: dict[str, np.ndarray], tree: dict[str, Any], potential: 
                 return arrays[name] if on_host else jnp.asarray(arrays[name])
         raise RunFolderError(f"damaged; unknown part of a path: {str(node)[:80]}")
 
-    return build(tree, True)
+    return build(tree, on_host)

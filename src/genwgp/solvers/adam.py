@@ -43,6 +43,7 @@ from genwgp.layers.base import State
 from genwgp.layers.coupling import CouplingLayer, stack_layers
 from genwgp.parts import compiled
 from genwgp.problem import Problem
+from genwgp.solvers.keeper import Keeper, Kept, fitting
 
 CHUNK = 20  # steps between two looks at the fixed particles
 RISE = 20  # steps over which the learning rate grows from zero
@@ -109,27 +110,34 @@ def train(
     key: PRNGKeyArray,
     method: Adam | None = None,
     on_step: OnStep | None = None,
+    keeper: Keeper | None = None,
 ) -> Trained:
     """Train `layers` coupling layers on `action` from a random start near the identity, in jax's default dtype.
 
     The layers returned have the least loss on fixed particles among those looked at every 20 steps, so that one lucky
     batch does not decide. `on_step` is called after each look, with keywords: step, loss, action, free_energy,
     speed_spread, end_force (||grad mu|| at the last node), all on the fixed particles, and seconds_left; it may raise
-    KeyboardInterrupt, which ends the training with the best layers so far. InputError unless layers is at least 1.
+    KeyboardInterrupt, which ends the training with the best layers so far. `keeper` is given the state after each look;
+    with one from an earlier process the training goes on from there. InputError unless layers is at least 1.
     """
+    keeper = keeper or Keeper()
     method = Adam() if method is None else method
     K = integer("layers", layers)
     start, draw = jax.random.split(key)
     chain = stack_layers(lambda k: CouplingLayer.create(k, problem.dim, method.width, method.couplings), K, start)
     run = _Run(problem, action, method, chain, int(jax.random.randint(draw, (), 0, 2**30)))
     status = "done"
+    keeper.resume(problem.energy.potential, run.resume)
     try:
         while run.step < method.steps and status == "done":
             status = run.advance()
+            if status == "done":
+                keeper.keep(run.kept(), {"steps": run.step, "loss": float(run.last.loss)})
             if on_step is not None and status == "done":
                 on_step(**run.figures())
     except KeyboardInterrupt:
         status = "interrupted"
+    keeper.flush()
     return Trained(run.carry.layers if status == "non_finite" else run.best, run.log(), status)
 
 
@@ -166,6 +174,20 @@ class _Run:
             self.best, self.least = self.carry.layers, loss
         return "done"
 
+    def kept(self) -> Kept:
+        """All that has changed since the start; chunks of the log are the steps."""
+        numbers = {"step": self.step, "least": self.least, "seconds": time.perf_counter() - self.began}
+        steps = [(rates, tuple(rows)) for rates, rows in self.rows]
+        return Kept(steps, {"carry": _leaves(self.carry), "best": _leaves(self.best), "numbers": numbers})
+
+    def resume(self, kept: Kept) -> None:
+        """Take over what `kept` gave."""
+        self.rows = [(rates, jax.tree.map(np.asarray, _Row(*rows))) for rates, rows in kept.steps]
+        self.carry, self.best = (_with_leaves(getattr(self, name), kept.state[name]) for name in ("carry", "best"))
+        numbers = kept.state["numbers"]
+        self.step, self.least = int(numbers["step"]), float(numbers["least"])
+        self.began -= numbers["seconds"]
+
     def figures(self) -> dict[str, Any]:
         """What `on_step` is told."""
         seconds = time.perf_counter() - self.began
@@ -179,6 +201,17 @@ class _Run:
         columns = {"learning_rate": [np.asarray(rate) for rate, _ in self.rows], **names}
         joined = {name: np.concatenate(parts) if parts else empty for name, parts in columns.items()}
         return {"step": np.arange(1, self.step + 1), **joined}
+
+
+def _leaves(tree: Any) -> tuple[Array, ...]:
+    return tuple(jax.tree.leaves(eqx.filter(tree, eqx.is_array)))
+
+
+def _with_leaves(tree: Any, leaves: tuple[Array, ...]) -> Any:
+    """`tree` with other arrays of the same shapes and types."""
+    arrays, static = eqx.partition(tree, eqx.is_array)
+    own, structure = jax.tree.flatten(arrays)
+    return eqx.combine(structure.unflatten([fitting(*pair) for pair in zip(own, leaves, strict=True)]), static)
 
 
 def _learning_rate(method: Adam, step: int) -> float:

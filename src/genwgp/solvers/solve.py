@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -22,6 +23,7 @@ from genwgp.problem import Problem
 from genwgp.solvers.adam import Adam, train
 from genwgp.solvers.assembly import assemble
 from genwgp.solvers.confinement import spreads
+from genwgp.solvers.keeper import Keeper
 from genwgp.solvers.solution import Event, Result, Solution
 from genwgp.solvers.sweep import CausalSweep, Figures, Outcome, sweep
 
@@ -54,6 +56,7 @@ def solve(
     devices: int | None = None,
     progress: Progress | None = None,
     throw: bool = True,
+    checkpoint: Any = None,
 ) -> Solution:
     """The Wasserstein gradient path of a problem.
 
@@ -65,13 +68,19 @@ def solve(
     with an Event now and then; it may raise KeyboardInterrupt, which ends the solve with the path so far, as Ctrl-C
     does once there is a part of a path.
     `throw`: raise NotConvergedError, with the solution in it, unless the result is CONVERGED; else return it.
+    `checkpoint`: a folder that does not exist yet, where the state is written now and then, in at most 2 % of the time.
+    The same call goes on from there after the process was killed, and gives the same numbers as one that was not;
+    `save` into that folder makes a run folder of it. Or a `genwgp.io.Checkpoint`.
 
     The path is in jax's default float type; the sweep computes in float64 in any case. InputError for arguments that
-    cannot be used.
+    cannot be used, and for others than those that a checkpoint was begun with. RunFolderError for a folder that cannot
+    be written or is in use; later, a checkpoint that cannot be written is a warning, and the solve goes on.
     """
     task = Task.checked(action, layers, method, progress, devices)
     check_problem(problem, task.action)
-    solution = solved(problem, exact(problem, task.method), task, key)
+    settings = task.settings(_seed(key))
+    with _keeping(checkpoint, problem, settings, key) as keeper:
+        solution = solved(problem, exact(problem, task.method), task, key, keeper)
     if throw and solution.result != Result.CONVERGED:
         raise NotConvergedError(f"{solution.result}: {solution.message} (the path so far is in .solution)", solution)
     return solution
@@ -102,6 +111,11 @@ class Task(NamedTuple):
             raise InputError("devices", devices, "None with Adam: only CausalSweep spreads particles over devices")
         return cls(action, integer("layers", layers, most=MAX_LAYERS), method, tell, mesh_of(devices))
 
+    def settings(self, seed: int) -> dict[str, Any]:
+        """What a run folder says of it, and what a checkpoint must have been begun with."""
+        spread = {} if self.devices is None else {"devices": self.devices.size}
+        return _settings(self.action, self.method, self.layers, seed) | spread
+
 
 def check_problem(problem: Any, action: Action) -> None:
     """InputError for what is no problem, or one that the action cannot take to an end."""
@@ -112,23 +126,33 @@ def check_problem(problem: Any, action: Action) -> None:
         raise InputError("energy", given, "a potential or an interaction that confines, or FiniteHorizonAction(T)")
 
 
-def solved(problem: Problem, computed: Problem, task: Task, key: Any) -> Solution:
+def _keeping(checkpoint: Any, problem: Problem, settings: dict[str, Any], key: Any) -> AbstractContextManager[Keeper]:
+    """The keeper of a checkpoint, which is open inside the context."""
+    if checkpoint is None:
+        return nullcontext(Keeper())
+    from genwgp.io import Checkpoint  # the shell, where a user asks for files
+
+    opened = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
+    return opened.open(problem, settings, jax.random.key(0) if key is None else key)
+
+
+def solved(problem: Problem, computed: Problem, task: Task, key: Any, keeper: Keeper | None = None) -> Solution:
     """The solution of a problem; `computed`: the same one as the method computes with it (`exact`, `families`)."""
     with on(task.devices):
-        return _solved(problem, computed, task, key)
+        return _solved(problem, computed, task, key, Keeper() if keeper is None else keeper)
 
 
-def _solved(problem: Problem, computed: Problem, task: Task, key: Any) -> Solution:
-    action, K, method, tell, devices = task
+def _solved(problem: Problem, computed: Problem, task: Task, key: Any, keeper: Keeper) -> Solution:
+    action, K, method, tell, _ = task
     seed = _seed(key)
     make_room()
     began = time.perf_counter()
     if isinstance(method, Adam):
-        trained = _trained(computed, action, K, key, method, tell)
+        trained = _trained(computed, action, K, key, method, tell, keeper)
         finish = lambda: _measured(problem, computed, action, seed, trained)
         stopped = trained.result == Result.INTERRUPTED
     else:
-        outcome = _swept(computed, action, seed, method, tell)
+        outcome = _swept(computed, action, seed, method, tell, keeper)
         finish = lambda: _cut(problem, computed, action, K, seed, outcome)
         stopped = outcome.status == "interrupted"
     path, figures, found = finish() if stopped else _kept(finish)
@@ -136,16 +160,15 @@ def _solved(problem: Problem, computed: Problem, task: Task, key: Any) -> Soluti
     # Coupling layers for a horizon take equal times instead: F or equal speeds on top would pull the path away from it.
     equal_lengths = terminal or isinstance(method, CausalSweep)
     result, message = _judged(found, figures, terminal, equal_lengths)
-    seconds = time.perf_counter() - began
     return Solution(
         path=path,
         result=result,
         message=message,
         diagnostics=figures,
-        stats={"seconds": seconds, **found.stats},
+        stats={"seconds": keeper.seconds + time.perf_counter() - began, **found.stats},
         log=found.log,
         problem=problem,
-        settings=_settings(action, method, K, seed) | ({} if devices is None else {"devices": devices.size}),
+        settings=task.settings(seed),
     )
 
 
@@ -160,11 +183,13 @@ def _seed(key: Any) -> int:
     return int(data[-1] % np.uint64(2**31))
 
 
-def _swept(computed: Problem, action: Action, seed: int, method: CausalSweep, tell: Progress) -> Outcome:
+def _swept(
+    computed: Problem, action: Action, seed: int, method: CausalSweep, tell: Progress, keeper: Keeper
+) -> Outcome:
     """The segments of the sweep. Its least squares need float64, whatever the default is."""
     horizon = action.T if isinstance(action, FiniteHorizonAction) else np.inf
     with jax.enable_x64(True):
-        return sweep(computed, method, seed, horizon, _reporter(tell, method, horizon))
+        return sweep(computed, method, seed, horizon, _reporter(tell, method, horizon), keeper)
 
 
 def _cut(problem: Problem, computed: Problem, action: Action, K: int, seed: int, outcome: Outcome) -> _Measured:
@@ -259,11 +284,13 @@ def _log(figures: list[Figures]) -> dict[str, np.ndarray]:
     return {"step": np.arange(1, len(figures) + 1), **columns}
 
 
-def _trained(problem: Problem, action: Action, K: int, key: Any, method: Adam, tell: Progress) -> _Found:
+def _trained(
+    problem: Problem, action: Action, K: int, key: Any, method: Adam, tell: Progress, keeper: Keeper
+) -> _Found:
     def on_step(step, loss, action, free_energy, speed_spread, end_force, seconds_left):
         tell(Event(step, loss, action, free_energy, end_force, speed_spread, seconds_left, ""))
 
-    trained = train(problem, action, K, jax.random.key(0) if key is None else key, method, on_step)
+    trained = train(problem, action, K, jax.random.key(0) if key is None else key, method, on_step, keeper)
     results = {"interrupted": Result.INTERRUPTED, "non_finite": Result.NON_FINITE}
     steps = len(trained.log["step"])
     messages = {

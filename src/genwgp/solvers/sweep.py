@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +24,7 @@ from genwgp.layers.fields import Field
 from genwgp.problem import Problem
 from genwgp.solvers.features import Features
 from genwgp.solvers.fitting import fit_segment
+from genwgp.solvers.keeper import Keeper, Kept, fitting
 from genwgp.solvers.mean_field import MeanField, carry
 from genwgp.solvers.particles import Choice, Pool, initial_state
 from genwgp.solvers.segment import (
@@ -56,6 +57,7 @@ STALL = 6  # segments without progress
 NOISE, LITTLE = 0.5, 1e-4  # residual over the force, and drop of F in a segment over all, where nothing is resolved
 RISE = 3e-3  # of the drop of F so far: by how much F may rise in a segment, where it is spent and noise is left
 TINY = 1e-100  # added to the force, which is 0 at a start in equilibrium; its square does not underflow
+NUMBERS = ("step", "time", "arclength", "force")  # of the state of a sweep
 FAR = 1e3  # thermal lengths after which a flow without equilibrium in sight is called unbounded
 
 
@@ -150,31 +152,51 @@ def sweep(
     seed: int,
     horizon: float = np.inf,
     on_segment: Callable[[Figures], None] = lambda figures: None,
+    keeper: Keeper | None = None,
 ) -> Outcome:
     """Follow the flow to the equilibrium, or to physical time `horizon`. Must run in float64.
 
+    `keeper` is given the state after each segment; with a state that it has from an earlier process, the sweep goes on
+    from there, and `on_segment` is told of the segments before it too.
     status: "done", "stalled" (the rest of the way is below what the features resolve), "failed", "non_finite",
     "unbounded", "interrupted" (KeyboardInterrupt, also from `on_segment`).
     """
-    run = _Run(problem, settings, seed, horizon)
+    run, keeper = _Run(problem, settings, seed, horizon), keeper or Keeper()
     status, message = "failed", f"{settings.segments} segments were not enough"
+    keeper.resume(problem.energy.potential, run.resume)
     try:
-        for _ in range(settings.segments):
+        for figures in run.figures:
+            on_segment(figures)
+        ended = run.ended() if run.figures else None
+        while ended is None and len(run.segments) < settings.segments:
             with np.errstate(over="ignore", invalid="ignore"):  # of lost particles, which are looked for
                 run.advance()
+            keeper.keep(run.kept(), run.about())
             on_segment(run.figures[-1])
-            if (ended := run.ended()) is not None:
-                status, message = ended
-                break
+            ended = run.ended()
+        status, message = ended or (status, message)
     except KeyboardInterrupt:
         status, message = "interrupted", f"interrupted at time {run.time:.4g}"
     except Failure as failure:
         status, message = failure.args
+    keeper.flush()
     if status == "failed" and run.figures and run.energy.diffusion:
         message = f"{message}; F - F* is {run.figures[-1].gap:.2g} D, or there is no equilibrium"
     if not run.segments:
         run.stand_still()
     return Outcome(run.segments, run.speeds, run.figures, status, message)
+
+
+def _checked(segment: Segment) -> Segment:
+    """The segment itself; ValueError for one with other coefficients than its field has."""
+    if {segment.first.shape, segment.second.shape} != {(segment.field.size,)} or segment.duration.shape != ():
+        raise ValueError("a segment whose parts do not belong together")
+    return segment
+
+
+def _stored(fresh: State, parts: tuple) -> State:
+    """Particles as they were kept, in the place of those at the start."""
+    return State(*map(fitting, fresh, State(*parts)))
 
 
 class _Run:
@@ -219,6 +241,47 @@ class _Run:
         spread = np.sqrt((np.asarray(self.test.x).std(0) ** 2).sum())
         length = min(spread, 2 * self.test.x.shape[1] / rms(self.test.score))
         return 0.25 * length / max(slope, 1e-12 * length)
+
+    def kept(self) -> Kept:
+        """All that has changed since the start: with it another process finds the same next segment."""
+        cloud = self.mean_field.cloud
+        state = {
+            "random": self.rng.bit_generator.state,
+            "pool": tuple(self.pool.state),
+            "alive": self.pool.alive,
+            "test": tuple(self.test),
+            "cloud": None if cloud is None else tuple(cloud),
+            "features": {"rich": self.features.rich, "mixed": self.features.mixture is not None},
+            "numbers": {name: float(getattr(self, name)) for name in NUMBERS},
+        }
+        return Kept(list(zip(self.segments, self.speeds, self.figures, strict=True)), state)
+
+    def about(self) -> dict[str, Any]:
+        now = self.figures[-1]
+        return {"segments": len(self.figures), "time": now.time, "free_energy": now.free_energy}
+
+    def resume(self, kept: Kept) -> None:
+        """Take over what `kept` gave."""
+        for segment, speeds, figures in kept.steps:
+            self.segments.append(_checked(Segment(*segment)))
+            self.speeds.append(np.asarray(speeds))
+            self.figures.append(Figures(*figures))
+        state = kept.state
+        self.rng.bit_generator.state = state["random"]
+        self.pool = self.pool._replace(
+            state=_stored(self.pool.state, state["pool"]),
+            alive=np.asarray(fitting(self.pool.alive, state["alive"])),
+        )
+        self.test = _stored(self.test, state["test"])
+        if self.mean_field.cloud is not None:
+            self.mean_field = self.mean_field._replace(cloud=_stored(self.mean_field.cloud, state["cloud"]))
+        self.energy = self.mean_field.now()
+        self.features.rich = state["features"]["rich"]
+        if not state["features"]["mixed"]:
+            self.features.mixture = None
+        for name in NUMBERS:
+            setattr(self, name, float(state["numbers"][name]))
+        self.began -= self.figures[-1].seconds
 
     def advance(self) -> None:
         """Find the next segment: smaller steps while it is not solved or the probe sees too large a residual."""
