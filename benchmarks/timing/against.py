@@ -40,9 +40,7 @@ def table(page: pages.Page, commit: str, quick: bool, problems: list[str]) -> No
         finally:
             _git("worktree", "remove", "--force", str(other))
     title = f"This version ({here}) against {name}" + (" (quick)" if quick else "")
-    note = (
-        f"The least of {ROUNDS} runs of each, in turns. Other load hardly changes the seconds of all cores."
-    )
+    note = f"The least of {ROUNDS} runs of each, in turns. Other load hardly changes the seconds of all cores."
     page.table(title, HEADER, _rows(times), note)
 
 
