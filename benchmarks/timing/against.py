@@ -19,7 +19,8 @@ from timing.stopwatch import elapsed, measured
 
 ROUNDS, PARTICLES = 2, 4000
 FOLDER = Path(__file__).parent.parent
-HEADER = ["kernel", "this (s)", "that (s)", "this / that"]
+HEADER = ["kernel", "this (s)", "that (s)", "this / that", "of all cores: this (s)", "that (s)", "this / that"]
+Times = dict[str, list[float]]  # by the clock and of all cores together, of each kernel
 
 
 def table(page: pages.Page, commit: str, quick: bool, problems: list[str]) -> None:
@@ -31,24 +32,27 @@ def table(page: pages.Page, commit: str, quick: bool, problems: list[str]) -> No
         _git("worktree", "add", "--detach", str(other), commit)
         try:
             sources = {"this": FOLDER.parent / "src", "that": other / "src"}
-            times: dict[str, dict[str, float]] = {side: {} for side in sources}
+            times: dict[str, Times] = {side: {} for side in sources}
             for _ in range(ROUNDS):
                 for side, source in sources.items():
                     for kernel, seconds in _timed(source, folder, options).items():
-                        times[side][kernel] = min(seconds, times[side].get(kernel, float("inf")))
+                        times[side][kernel] = list(map(min, seconds, times[side].get(kernel, seconds)))
         finally:
             _git("worktree", "remove", "--force", str(other))
     title = f"This version ({here}) against {name}" + (" (quick)" if quick else "")
-    page.table(title, HEADER, _rows(times), f"The least of {ROUNDS} runs of each, in turns, of several calls each.")
+    note = f"The least of {ROUNDS} runs of each, in turns. Other load hardly changes the seconds of all cores."
+    page.table(title, HEADER, _rows(times), note)
 
 
-def _rows(times: dict[str, dict[str, float]]) -> Iterator[list[str]]:
+def _rows(times: dict[str, Times]) -> Iterator[list[str]]:
     for kernel, this in times["this"].items():
-        that = times["that"].get(kernel)
-        yield [kernel, f"{this:.5f}", *(["-", "-"] if that is None else [f"{that:.5f}", f"{this / that:.2f}"])]
+        cells = []
+        for a, b in zip(this, times["that"][kernel], strict=True):
+            cells += [f"{a:.3g}", f"{b:.3g}", f"{a / b:.2f}" if b > 0 else "-"]
+        yield [kernel, *cells]
 
 
-def _timed(source: Path, folder: str, options: list[str]) -> dict[str, float]:
+def _timed(source: Path, folder: str, options: list[str]) -> Times:
     environment = os.environ | {"PYTHONPATH": str(source)}
     environment.setdefault("JAX_COMPILATION_CACHE_DIR", f"{folder}/cache")
     command = [sys.executable, str(FOLDER / "speed.py"), "--worker", "kernels", *options]
@@ -57,8 +61,8 @@ def _timed(source: Path, folder: str, options: list[str]) -> dict[str, float]:
 
 
 def work_off(settings: CausalSweep, problems: list[str]) -> None:
-    """In a process with one of both sources: seconds of each kernel that this source has, as JSON."""
-    found: dict[str, float] = {}
+    """In a process with one of both sources: seconds of each kernel, as JSON."""
+    found: Times = {}
     for name in problems:
         one = case(name, settings)
         for kernel in kernels(one):
@@ -68,9 +72,9 @@ def work_off(settings: CausalSweep, problems: list[str]) -> None:
     print(json.dumps(found))
 
 
-def _note(found: dict[str, float], label: str, call) -> None:
+def _note(found: Times, label: str, call) -> None:
     elapsed(call)
-    found[label] = measured(call).seconds
+    found[label] = list(measured(call)[:2])
 
 
 def _git(*arguments: str) -> str:

@@ -131,7 +131,8 @@ class Bumps(AbstractTerm):
     def rates(self, c, x, u):
         e, y, q = self.shapes(x)
         e, d = c * e, x.shape[0]
-        once, twice = self._linear(self.metric), self._linear(self.metric @ self.metric)
+        square = (self.metric[:, :, :, None] * self.metric[:, None]).sum(2)
+        once, twice = self._linear(self.metric), self._linear(square)
         sums = jnp.tensordot(e, jnp.concatenate([once, twice, self.metric], 2), 1)
         at_x, bend = sums[:, : 2 * d + 2].reshape(d, 2, d + 1) @ _affine(x), sums[:, 2 * d + 2 :]
         pulled = jnp.tensordot(e * (_dot(u[:, None], y) - q), once, 1) @ _affine(x)
@@ -151,7 +152,7 @@ class Bumps(AbstractTerm):
 
     def _linear(self, matrix: Float[Array, "p d d"]) -> Float[Array, "p d k"]:
         """Coefficients of matrix (x - C) in (x, 1)."""
-        return jnp.concatenate([matrix, -jnp.einsum("pik,pk->pi", matrix, self.centre)[:, :, None]], 2)
+        return jnp.concatenate([matrix, -(matrix * self.centre[:, None]).sum(2, keepdims=True)], 2)
 
 
 def _affine(x: Float[Array, " d"]) -> Float[Array, " k"]:
