@@ -159,7 +159,7 @@ def _affine(x: Float[Array, " d"]) -> Float[Array, " k"]:
     return jnp.concatenate([x, jnp.ones_like(x, shape=(1,))])
 
 
-def _dot(a: Float[Array, "d *p"], b: Float[Array, "d *p"]) -> Float[Array, "*p"]:
+def _dot(a: Float[Array, "d *#p"], b: Float[Array, "d *#p"]) -> Float[Array, " *p"]:
     """Products of the vectors of two sets, of which one may be one; no product of matrices, of few numbers each."""
     return (a * b).sum(0)
 
