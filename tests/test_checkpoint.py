@@ -25,6 +25,8 @@ from genwgp.cli import app
 from genwgp.errors import InputError, RunFolderError
 from genwgp.io import Checkpoint, is_begun, load, read_about, read_run, save
 from genwgp.io import folder as files
+from genwgp.io.derived import COMPARISON, DRAWN, MARK, PAGE, PICTURES, remove_derived
+from genwgp.report import draw
 from genwgp.solvers.keeper import Keeper, Kept
 from genwgp.solvers.sweep import sweep
 
@@ -394,13 +396,32 @@ def test_the_command_goes_on_with_what_the_folder_says(workplace):
     assert "--out" in complaint("solve", "--resume", "cut", "--out", "other")
     assert "not the one that the solve was begun with" in complaint("solve", "ornstein-uhlenbeck", "--resume", "cut")
     Path("small.toml").unlink()  # the folder says what it was
+    stale = [Path("cut", name) for name in ("report.html", "comparison.json", "pictures/density.png")]
+    write(*stale, Path("cut/pictures/mine.png"), text=f'{MARK} 0">')
     assert run("solve", "--resume", "cut", "--no-pictures", "--layers", "2").exit_code == 0
+    assert not any(file.exists() for file in stale)  # they were of the path so far
+    assert Path("cut/pictures/mine.png").exists()
     Path("small.toml").write_text(FILE)
     assert run("solve", "small.toml", *SET, "--out", "whole", "--no-pictures").exit_code == 0
     assert Path("cut/layers.safetensors").read_bytes() == Path("whole/layers.safetensors").read_bytes()
     assert not is_begun("cut")
     assert "nothing to resume" in complaint("solve", "--resume", "cut")
     assert "no such run folder" in complaint("solve", "--resume", "nothing")
+
+
+def write(*these: Path, text: str):
+    for file in these:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+
+
+def test_what_was_made_from_another_path_is_removed_but_nothing_else(tmp_path):
+    ours = [tmp_path / PICTURES / f"{name}.png" for name in DRAWN]
+    write(tmp_path / COMPARISON, *ours, text="{}")
+    write(tmp_path / PAGE, text="a page that a user has put there")
+    remove_derived(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [PAGE]
+    assert set(draw.PICTURES) < set(DRAWN)
 
 
 def test_a_solution_whose_folder_cannot_be_written_is_saved_elsewhere(workplace, monkeypatch):

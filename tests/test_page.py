@@ -20,11 +20,12 @@ from genwgp import FreeEnergy, Problem
 from genwgp.diagnostics import compare
 from genwgp.errors import InputError, RunFolderError
 from genwgp.io import comparison_record, read_comparison, read_run, save, write_comparison
+from genwgp.io.derived import is_page
 from genwgp.io.plain import decode
 from genwgp.report import write_page
 from genwgp.report.animation import animate, check_writer
 from genwgp.report.notebook import solution_html
-from genwgp.report.page import is_page, page
+from genwgp.report.page import page
 from genwgp.report.payload import TimeAxis, packed
 from genwgp.report.scene import COORDINATES, FEW, MANY, SIDE, STEPS, Scene, scene
 from genwgp.solvers import Result, Solution

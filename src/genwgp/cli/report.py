@@ -10,12 +10,11 @@ from genwgp.cli.progress import Progress, part_event
 from genwgp.cli.stored import loaded
 from genwgp.errors import InputError
 from genwgp.io import read_comparison, read_run
+from genwgp.io.derived import PAGE, is_page
 from genwgp.report import draw_all
 from genwgp.report.animation import animate, check_writer
-from genwgp.report.page import is_page, write_page
+from genwgp.report.page import write_page
 from genwgp.report.scene import STEPS, scene
-
-PAGE = "report.html"
 
 
 def report_run(

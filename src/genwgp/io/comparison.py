@@ -7,10 +7,9 @@ from typing import Any
 import genwgp
 from genwgp.diagnostics.compare import Comparison
 from genwgp.errors import RunFolderError
+from genwgp.io.derived import COMPARISON
 from genwgp.io.folder import json_text, read_json, replace_file, writing
 from genwgp.io.plain import decode, encode
-
-FILE = "comparison.json"
 
 
 def comparison_record(comparison: Comparison, **about: Any) -> dict[str, Any]:
@@ -22,7 +21,7 @@ def comparison_record(comparison: Comparison, **about: Any) -> dict[str, Any]:
 
 def write_comparison(record: dict[str, Any], folder: str | Path) -> Path:
     """Write a record as `comparison.json`, whole or not at all, in the place of an earlier one. RunFolderError."""
-    file = Path(folder) / FILE
+    file = Path(folder) / COMPARISON
     with writing(file):
         replace_file(file, json_text(record).encode())
     return file
@@ -30,7 +29,7 @@ def write_comparison(record: dict[str, Any], folder: str | Path) -> Path:
 
 def read_comparison(folder: str | Path) -> dict[str, Any] | None:
     """The record of a folder's `comparison.json`, None where there is none. RunFolderError if it is not one of ours."""
-    file = Path(folder) / FILE
+    file = Path(folder) / COMPARISON
     if not file.is_file():
         return None
     record = decode(read_json(file))

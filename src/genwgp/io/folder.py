@@ -13,6 +13,7 @@ from typing import Any
 import genwgp
 from genwgp.checks import reason
 from genwgp.errors import GenwgpError, InputError, RunFolderError
+from genwgp.io.derived import remove_derived
 
 FORMAT = 2  # raised when versions could not read what others have written
 MANIFEST = "MANIFEST.json"
@@ -69,6 +70,7 @@ def _publish(temporary: Path, final: Path, names: Sequence[str]) -> None:
         os.rename(temporary, final)
         return
     (final / MANIFEST).unlink(missing_ok=True)  # of the path so far, of a solve that has gone on
+    remove_derived(final)  # a page of that path would be taken for one of this
     for name in (*names, MANIFEST):
         os.replace(temporary / name, final / name)
     sync(final)

@@ -9,6 +9,7 @@ from string import Template
 from typing import Any
 
 import genwgp
+from genwgp.io.derived import MARK
 from genwgp.io.figures import known
 from genwgp.io.folder import replace_file, writing
 from genwgp.io.summary import summary
@@ -17,7 +18,6 @@ from genwgp.report.parts import escape
 from genwgp.report.payload import payload
 from genwgp.report.scene import Scene, scene
 
-MARK = '<meta name="generator" content="genwgp'  # by which a page of ours is known
 WEB = files("genwgp.report") / "web"
 SCRIPTS = ("state.js", "figures.js", "histograms.js", "density.js", "curves.js", "controls.js", "start.js")
 
@@ -68,15 +68,6 @@ def page(
         library=_library(),
         script="\n".join(_web(name) for name in SCRIPTS),
     )
-
-
-def is_page(file: Path) -> bool:
-    """Whether a file is a page of ours, which may be replaced."""
-    try:
-        with file.open("rb") as content:
-            return MARK.encode() in content.read(1000)
-    except OSError:
-        return False
 
 
 def _web(name: str) -> str:
