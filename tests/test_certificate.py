@@ -65,6 +65,23 @@ def test_the_true_error_is_below_the_bound(solution, factor):
         assert found.bound[-1] < 0.01 * path.arclength[-1]
 
 
+def test_bounds_at_any_time(solution):
+    nodes = certificate(solution.path, 0.6)
+    np.testing.assert_array_equal(certificate(solution.path, 0.6, nodes.times).bound, nodes.bound)
+    inside = 0.5 * (nodes.times[1:] + nodes.times[:-1])
+    found = certificate(solution.path, 0.6, [*inside, np.inf])
+    assert np.all(found.residual[:-1] > 0)
+    # B' = e - L B with e <= the largest of the layer: between the nodes it neither jumps nor falls faster than it may.
+    decay = np.exp(-0.6 * (inside - nodes.times[:-1]))
+    assert np.all(found.bound[:-1] >= nodes.bound[:-1] * decay)
+    after = np.exp(-0.6 * (nodes.times[1:] - inside))
+    assert np.all(found.bound[:-1] * after <= nodes.bound[1:] * (1 + 1e-12))
+    assert found.bound[-1] == found.distance_to_equilibrium
+    for times in (2.1, -1.0, [[1.0]], "soon", np.nan):
+        with pytest.raises(InputError, match=r"^times: .* from 0 to 2, the end of the clock"):
+            certificate(solution.path, 0.6, times)
+
+
 def test_convexity_is_estimated_from_the_hessian(solution):
     found = gw.certificate(solution.path)
     assert found.estimated

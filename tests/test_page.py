@@ -26,6 +26,7 @@ from genwgp.report import write_page
 from genwgp.report.animation import animate, check_writer
 from genwgp.report.notebook import solution_html
 from genwgp.report.page import page
+from genwgp.report.parts import about_bound, bound_columns, number
 from genwgp.report.payload import TimeAxis, packed
 from genwgp.report.scene import COORDINATES, FEW, MANY, SIDE, STEPS, Scene, scene
 from genwgp.solvers import Result, Solution
@@ -233,7 +234,9 @@ def compared(tmp_path_factory):
     """A run folder with a comparison."""
     solution = exact_solution(2, layers=3)
     folder = save(solution, tmp_path_factory.mktemp("runs") / "run")
-    record = comparison_record(compare(solution, solution.problem.reference, 3, 100), reference_description="a <b>")
+    found = compare(solution, solution.problem.reference, 3, 100)
+    bounds = {"bound": [0.012345, 0.02, np.inf], "convexity": 0.6, "estimated": True}
+    record = comparison_record(found, reference_description="a <b>", certificate=bounds)
     write_comparison(record, folder)
     return folder, decode(record)
 
@@ -249,7 +252,21 @@ def test_a_comparison_is_shown_with_its_figures(compared, scenes):
     assert held["free_energy"][0] == record["reference_free_energy"][0]
     assert f"<td>{record['l1'][0]:.5g}</td>" in text
     assert "a &lt;b&gt;" in text
+    bound = record["certificate"]["bound"]
+    assert all(f"<td>{number(value)}</td>" in text for value in bound)
+    assert "L = 0.6 (estimated over particles, so no proof)" in text
     assert read_run(folder)["date"][:10] in text
+
+
+def test_how_loose_a_bound_is_where_samples_see_a_difference():
+    record = {"times": [1.0, 2.0], "wasserstein": [0.5, 0.3], "wasserstein_floor": [0.3, 0.29]}
+    bounds = {"bound": [0.8, np.inf], "convexity": -2.0, "estimated": False}
+    columns = bound_columns({**record, "certificate": bounds})
+    np.testing.assert_allclose(columns["bound / W₂"], [2.0, np.nan])
+    assert columns["bound on W₂"] == [0.8, np.inf]
+    assert "L = -2 (given)" in about_bound({"certificate": bounds})
+    assert "soon says nothing" in about_bound({"certificate": bounds})
+    assert bound_columns(record) == bound_columns({**record, "certificate": {**bounds, "bound": [1.0]}}) == {}
 
 
 def test_comparisons_that_are_not_ours_are_refused(tmp_path):

@@ -49,6 +49,7 @@ ABOUT_DISTANCES = (
     "{}: Wasserstein distances, in units of x; mean, cov: errors relative to the spread and the covariance",
     "floor: the same between two draws of the reference; ratio: W2 over its floor, near 1 where no difference is seen",
 )
+ABOUT_BOUND = "bound: on W2 to the true flow, from the residual alone, if F is as convex as it was estimated to be"
 ABOUT_DENSITIES = (
     "error/drop: |F - F ref| over the drop of F; t ref: when the reference has the F of the path",
     "L1: int |rho - rho ref|, at most 2; KL: of the path to the reference, in nats; mass: of the path on that grid",
@@ -65,7 +66,7 @@ def compare_run(folder: str, samples: int, seed: int, problem: str | None, as_js
         with Progress(name) as progress:
             tell = lambda done: progress(part_event(done, NODES, time.monotonic() - start))
             found = compare(solution, reference, NODES, samples, jax.random.key(seed), tell)
-        bounds = _certified(solution.path)
+        bounds = _certified(solution.path, found.times)
         described = reference.describe() if hasattr(reference, "describe") else kind  # pyright: ignore
         about = {"run": folder, "problem": solution.problem.name, "reference": kind, "seed": seed}
         about |= {"reference_description": described, "seconds": time.monotonic() - start}
@@ -84,10 +85,10 @@ def compare_run(folder: str, samples: int, seed: int, problem: str | None, as_js
             print(f"\n{file}\n{picture}")
 
 
-def _certified(path: WassersteinPath) -> Certificate | None:
+def _certified(path: WassersteinPath, times: np.ndarray | None = None) -> Certificate | None:
     """None where no bound is known."""
     try:
-        return certificate(path)
+        return certificate(path, times=times)
     except InputError:
         return None
 
@@ -96,9 +97,12 @@ def _text(found: Comparison, dim: int, bounds: Certificate | None) -> str:
     """Both tables, each with what its columns are, and what the whole comes to."""
     sliced = ("sliced", "sliced_floor") if dim == 1 else ()  # on a line it is W2
     about = (ABOUT_DISTANCES[0].format("W2" if sliced else "W2, sliced"), *ABOUT_DISTANCES[1:])
+    chosen = tuple(column for column in DISTANCES if column[1] not in sliced)
+    if bounds is not None:
+        about, chosen = (*about, ABOUT_BOUND), (*chosen[:5], ("bound", "bound"), *chosen[5:])
     parts = [
         _lines(f"Distances between {found.samples} samples of the path and as many of the reference", about),
-        _table(found, tuple(column for column in DISTANCES if column[1] not in sliced)),
+        _table(found, chosen, bounds),
         _lines("Free energy, clock and densities at the same places", ABOUT_DENSITIES),
         _table(found, DENSITIES),
     ]
@@ -111,8 +115,9 @@ def _lines(title: str, about: tuple[str, ...]) -> str:
     return "\n".join([title, *(f"  {line}" for line in about)])
 
 
-def _table(found: Comparison, chosen: tuple[tuple[str, str], ...]) -> str:
+def _table(found: Comparison, chosen: tuple[tuple[str, str], ...], bounds: Certificate | None = None) -> str:
     figures: dict[str, np.ndarray] = {**found._asdict(), "ratio": found.ratio(), "time_ratio": found.time_ratio}
+    figures |= {} if bounds is None else {"bound": bounds.bound}
     rows = zip(*(figures[name].tolist() for _, name in chosen), strict=True)
     return columns([header for header, _ in chosen], [[_figure(value) for value in row] for row in rows])
 
@@ -135,15 +140,16 @@ def _whole(found: Comparison, bounds: Certificate | None) -> str:
 
 
 def _bound(bounds: Certificate | None) -> str:
-    """What the residual alone says of the distance to the true flow, half way and at the last finite time.
+    """What the residual alone says of the distance to the true flow, half way, at the last finite time and at the end.
 
     Where F is far from convex it soon says nothing.
     """
     if bounds is None:
         return ""
-    half, end = len(bounds.times) // 2, len(bounds.times) - 1
+    finite = int(np.isfinite(bounds.times).sum())
+    places = [finite // 2, finite - 1, *range(finite, len(bounds.times))]
     number = lambda value: f"{value:.2g}" if value < USELESS else "nothing"
-    at = ", ".join(f"{number(bounds.bound[k])} at t = {bounds.times[k]:.3g}" for k in (half, end))
+    at = ", ".join(f"{number(bounds.bound[k])} at t = {bounds.times[k]:.3g}" for k in places)
     return f"{at}, from the residual, for L = {bounds.convexity:.3g} as estimated"
 
 

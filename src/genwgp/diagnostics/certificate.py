@@ -19,31 +19,33 @@ SEED, POINTS, SEEN = 9003, 4, 512  # particles of a node that convexity is estim
 
 
 class Certificate(NamedTuple):
-    """Bounds at the nodes (K + 1,), the last one at the clock's last finite time.
+    """Bounds at the nodes (K + 1,), the last one at the clock's last finite time; or at the times asked for.
 
-    times: physical. residual: e = ||v + grad mu|| in L2(rho), length / time. bound: on W2(path, true flow).
+    times: physical. residual: e = ||v + grad mu|| in L2(rho), length / time; between the quadrature points the larger
+    one of both beside. bound: on W2(path, true flow); at t = inf, on W2(last node, equilibrium).
     convexity: the constant L. estimated: whether L is the least eigenvalue of Hess V, and of Hess W where that is
     negative, over particles of the path, instead of one that is known: then the bounds are no proof.
     distance_to_equilibrium: W2(last node, equilibrium) <= ||grad mu|| / L, and divergence_to_equilibrium, in nats:
     KL <= ||grad mu||^2 / (2 L D); infinite unless L > 0 and, for the second, there is an entropy.
     """
 
-    times: Float[np.ndarray, " nodes"]
-    residual: Float[np.ndarray, " nodes"]
-    bound: Float[np.ndarray, " nodes"]
+    times: Float[np.ndarray, " times"]
+    residual: Float[np.ndarray, " times"]
+    bound: Float[np.ndarray, " times"]
     convexity: float
     estimated: bool
     distance_to_equilibrium: float
     divergence_to_equilibrium: float
 
 
-def certificate(path: WassersteinPath, convexity: float | None = None) -> Certificate:
+def certificate(path: WassersteinPath, convexity: float | None = None, times: Any = None) -> Certificate:
     """W2(rho_t, true rho_t) <= int_0^t exp(-L (t - r)) e(r) dr for a path from the same start and an L-convex F.
 
     `convexity`: L, such that F is L-convex along Wasserstein geodesics: the least eigenvalue of Hess V for V with an
     entropy or a porous medium; None: it is estimated. The integral takes the larger of e at both ends of each interval
-    between quadrature points. e is measured over 8192 held-out particles. InputError for a path that is not of velocity
-    fields, whose clock is not its own, and for an L that must be given: with a `Functional`, or a U of one's own.
+    between quadrature points. e is measured over 8192 held-out particles. `times`: where, from 0 to the end of the
+    clock or infinite (the equilibrium); None: at the nodes. InputError for a path that is not of velocity fields, whose
+    clock is not its own, for times beyond it, and for an L that must be given: with a `Functional`, or a U of a user.
     Source: the theory page; L-convexity: Ambrosio, Gigli and Savare, Gradient Flows, 2nd ed. (2008), chapter 11.
     """
     layers = path.layers
@@ -52,19 +54,47 @@ def certificate(path: WassersteinPath, convexity: float | None = None) -> Certif
     known = None if convexity is None else finite_number("convexity", convexity)
     L = _least_convexity(path) if known is None else known
     profile, nodes, _ = walked(path, layers, layers.duration.sum(axis=-1), SEED, POINTS)
-    times, residual, at_node = _residual(profile, nodes)
-    bound = _grown(times, residual, L)[at_node]
+    known_times, residual, at_node = _residual(profile, nodes)
+    chosen = known_times[at_node] if times is None else _asked(times, known_times[-1])
     force2 = float(nodes.force2[-1])
+    to_end = np.sqrt(force2) / L if L > 0 else np.inf
     D = path.energy.diffusion
     return Certificate(
-        times[at_node],
-        residual[at_node],
-        bound,
+        chosen,
+        _larger_beside(known_times, residual, chosen),
+        np.where(np.isinf(chosen), to_end, _at(known_times, residual, L, chosen)),
         L,
         known is None,
-        np.sqrt(force2) / L if L > 0 else np.inf,
+        to_end,
         force2 / (2 * L * D) if L > 0 and D > 0 else np.inf,
     )
+
+
+def _asked(times: Any, last: float) -> np.ndarray:
+    """The times as an array; InputError for those that the clock does not reach."""
+    allowed = f"times from 0 to {last:.6g}, the end of the clock, or inf"
+    try:
+        chosen = np.atleast_1d(np.asarray(times, dtype=np.float64))
+    except (TypeError, ValueError):
+        raise InputError("times", times, allowed) from None
+    rounding = 1e-9 * last
+    if chosen.ndim != 1 or not np.all((chosen >= 0) & ((chosen <= last + rounding) | np.isinf(chosen))):
+        raise InputError("times", times, allowed)
+    return np.where(np.isinf(chosen), chosen, np.minimum(chosen, last))
+
+
+def _larger_beside(times: np.ndarray, residual: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """e at known times; else the larger one of both beside it, that of the end at infinity."""
+    after = np.minimum(np.searchsorted(times, at), len(times) - 1)
+    before = np.where(times[after] <= at, after, after - 1)
+    return np.maximum(residual[before], residual[after])
+
+
+def _at(times: np.ndarray, residual: np.ndarray, L: float, at: np.ndarray) -> np.ndarray:
+    """The bound at finite times, of which those that are not known are put among the others."""
+    finite = np.where(np.isinf(at), times[-1], at)
+    every = np.unique(np.concatenate([times, finite]))
+    return _grown(every, _larger_beside(times, residual, every), L)[np.searchsorted(every, finite)]
 
 
 def _residual(profile: Profile, nodes: Nodes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -27,6 +27,7 @@ NODE_COLUMNS = (
     ("speed", "speed"),
     ("direction residual", "direction_residual"),
 )
+SEEN = 1.4  # W2 over its floor, above which a difference is seen
 COMPARED = (  # heading, entry of the record, factor
     ("t", "times", 1.0),
     ("s", "arclength", 1.0),
@@ -123,6 +124,10 @@ def comparison(record: dict[str, Any], dim: int) -> str:
     chosen = [(name, key, factor) for name, key, factor in COMPARED if dim > 1 or not key.startswith("sliced")]
     columns = [[number(factor * value) for value in record[key]] for _, key, factor in chosen]
     chosen_names = [name for name, _, _ in chosen]
+    bounds = bound_columns(record)
+    for place, (name, values) in enumerate(bounds.items(), chosen_names.index("its floor") + 1):
+        chosen_names.insert(place, name)
+        columns.insert(place, [number(value) for value in values])
     reference = record.get("reference_description") or record.get("reference", "a reference")
     missing = "".join(f"<li>no {escape(name)}: {escape(why)}</li>" for name, why in record["missing"].items())
     floors = f"{record['samples']} samples of each; a distance over its floor is about 1 where nothing can be told."
@@ -130,9 +135,38 @@ def comparison(record: dict[str, Any], dim: int) -> str:
         '<section aria-labelledby="compared"><h2 id="compared">Comparison with a reference</h2>'
         f"<p>{escape(reference)}. {escape(floors)}</p>"
         '<div id="ratios" class="plot" role="img" aria-label="Distances over their noise floors along the path"></div>'
+        f"{f'<p>{escape(about_bound(record))}</p>' if bounds else ''}"
         f"<details open><summary>The figures</summary>{table(chosen_names, list(zip(*columns, strict=True)))}</details>"
         f"{f'<ul>{missing}</ul>' if missing else ''}</section>"
     )
+
+
+def bound_columns(record: dict[str, Any]) -> dict[str, list[float]]:
+    """The certificate's bound on W2 at the places of the comparison, and how loose it is; empty where there is none."""
+    bounds = (record.get("certificate") or {}).get("bound", [])
+    if len(bounds) != len(record["times"]):  # none, or of a version that gave it at the nodes
+        return {}
+    return {
+        "bound on W₂": [float(bound) for bound in bounds],
+        "bound / W₂": [
+            float(bound) / math.sqrt(distance**2 - floor**2) if distance > SEEN * floor else math.nan
+            for bound, distance, floor in zip(bounds, record["wasserstein"], record["wasserstein_floor"], strict=True)
+        ],
+    }
+
+
+def about_bound(record: dict[str, Any]) -> str:
+    """What the bound says, from the record of a comparison with one."""
+    found = record["certificate"]
+    L, known = found["convexity"], "estimated over particles, so no proof" if found["estimated"] else "given"
+    text = (
+        f"The bound on W₂ to the true flow comes from the residual of the path alone, for a free energy that is "
+        f"L-convex, L = {L:.3g} ({known}). Bound / W₂ is how loose it is, less the floor: a dash where samples see no "
+        f"difference."
+    )
+    if L < 0:
+        text += " L is below 0: the bound grows exponentially, soon says nothing, and there is none at the equilibrium."
+    return text
 
 
 def origin(solution: Any, run: dict[str, Any] | None) -> str:
