@@ -15,7 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 import genwgp
-from exact_path import exact_solution
+from exact_path import ExactEquilibrium, exact_solution
 from genwgp import problems, solvers
 from genwgp.actions import GeometricAction
 from genwgp.cli import app
@@ -335,6 +335,55 @@ def test_sample_writes_npz_with_weights(stored):
     with np.load("deep/x.npz") as data:
         assert {name: data[name].shape for name in data} == {"x": (50, 2), "log_density": (50,), "weight": (50,)}
         np.testing.assert_allclose(data["weight"].sum(), 1.0)
+
+
+def test_samples_of_the_equilibrium_itself(stored, monkeypatch):
+    asked, log_weight = [], 0.25  # the last node's density is off by a factor, which the weights know
+
+    def resample(self, key, n):
+        asked.append(n)
+        return self.sample(key, n)
+
+    monkeypatch.setattr(ExactEquilibrium, "resample", resample, raising=False)
+    weights = lambda self, x: self.log_normaliser + log_weight + 0 * x[:, 0]
+    monkeypatch.setattr(ExactEquilibrium, "log_weights", weights, raising=False)
+    assert run("sample", "stored", "--equilibrium", "--resample", "-n", "50", "-o", "x.npz", *PROBLEM).exit_code == 0
+    assert asked == [50]
+    with np.load("x.npz") as data:
+        assert set(data) == {"x", "log_density"}  # no weights: they are spent
+        exact = stored.path.equilibrium.log_prob(data["x"]) + log_weight
+        np.testing.assert_allclose(data["log_density"], exact, rtol=1e-12)
+    assert "--resample: got --time; allowed: with --equilibrium" in complaint(
+        "sample", "stored", "--time=1", "--resample"
+    )
+    monkeypatch.setattr(ExactEquilibrium, "pareto_k", 0.9)
+    noted = run("sample", "stored", "--equilibrium", "--resample", *PROBLEM)
+    assert "Pareto k = 0.9 (to be trusted: below 0.7)" in noted.stderr
+
+
+def test_resampling_without_weights_is_refused(stored, monkeypatch):
+    def resample(self, key, n):
+        raise InputError("equilibrium", "an energy without such an equilibrium", "an entropy")
+
+    monkeypatch.setattr(ExactEquilibrium, "resample", resample, raising=False)
+    assert "--resample: got an energy without" in complaint("sample", "stored", "--equilibrium", "--resample", *PROBLEM)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("genwgp s", ["solve", "sweep", "show", "sample"]),
+        ("genwgp solve dou", ["double-well-1d"]),
+        ("genwgp foo s", None),
+    ],
+)
+def test_a_shell_completes_commands_and_problems(words, expected):
+    asked = {"_GENWGP_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+    outcome = CliRunner().invoke(app, env=asked, prog_name="genwgp")
+    assert outcome.exit_code == 0
+    assert outcome.stderr == ""
+    if expected is not None:
+        assert outcome.stdout.split() == expected
 
 
 def test_samples_follow_the_seed_and_go_to_stdout(stored):

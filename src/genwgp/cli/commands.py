@@ -29,12 +29,17 @@ app = typer.Typer(
     help="Wasserstein gradient paths: from a start density to the equilibrium of a free energy. " + EXIT_CODES,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 NEW_FOLDER = "the name of a folder that does not exist yet"
 MAX_SAMPLES = 10**8
+
+
+def _gallery(incomplete: str) -> list[str]:
+    """The gallery's names that begin so, for completion in a shell."""
+    return [name for name in problems.names() if name.startswith(incomplete)]
+
 
 # Numbers and names come as text and are read in the commands, so that every mistake is told in the same words.
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A folder that `genwgp solve` has written.")]
@@ -44,7 +49,10 @@ ProblemOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 ProblemArgument = Annotated[
-    str, typer.Argument(metavar="PROBLEM", help="A gallery name, problem.toml, or module.py:function.")
+    str,
+    typer.Argument(
+        metavar="PROBLEM", help="A gallery name, problem.toml, or module.py:function.", autocompletion=_gallery
+    ),
 ]
 LayersOption = Annotated[str | None, typer.Option(metavar="K", help="Layers of the path [default: 12].")]
 ActionOption = Annotated[
@@ -71,7 +79,10 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
 @app.command()
 def solve(
     problem: Annotated[
-        str | None, typer.Argument(metavar="PROBLEM", help="A gallery name, problem.toml, or module.py:function.")
+        str | None,
+        typer.Argument(
+            metavar="PROBLEM", help="A gallery name, problem.toml, or module.py:function.", autocompletion=_gallery
+        ),
     ] = None,
     out: Annotated[
         str | None, typer.Option(metavar="RUN", help="A new folder for the results [default: runs/NAME].")
@@ -190,6 +201,10 @@ def sample(
     arclength: Annotated[str | None, typer.Option(metavar="S", help="Arclength, length.")] = None,
     node: Annotated[str | None, typer.Option(metavar="K", help="Node, 0 to the number of layers.")] = None,
     equilibrium: Annotated[bool, typer.Option("--equilibrium", help="The last node, with importance weights.")] = False,
+    resample: Annotated[
+        bool,
+        typer.Option("--resample", help="With --equilibrium: samples of exp(-V/D)/Z itself, chosen by those weights."),
+    ] = False,
     n: Annotated[str, typer.Option("-n", metavar="N", help="How many samples.")] = "1000",
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="FILE", help="x.csv or x.npz [default: CSV on stdout].")
@@ -208,10 +223,12 @@ def sample(
     if len(given) != 1:
         named = ", ".join(f"--{name}" for name in given) or "nothing"
         raise InputError("place", named, "one of --time, --arclength, --node, --equilibrium")
+    if resample and not equilibrium:
+        raise InputError("--resample", f"--{next(iter(given))}", "with --equilibrium: elsewhere there are no weights")
     count, chosen_seed = whole("-n", n, 1, MAX_SAMPLES), whole("--seed", seed, 0, SEEDS - 1)
     assert count is not None
     assert chosen_seed is not None
-    sample_run(run, given, count, output, chosen_seed, problem)
+    sample_run(run, given, count, output, chosen_seed, problem, resample)
 
 
 @app.command()

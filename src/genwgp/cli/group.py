@@ -31,7 +31,7 @@ class OneLineGroup(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         command = super().get_command(ctx, cmd_name)
-        if command is None and not cmd_name.startswith("-"):
+        if command is None and not cmd_name.startswith("-") and not ctx.resilient_parsing:  # completion says nothing
             raise InputError("command", cmd_name, ", ".join(self.commands))
         return command
 

@@ -15,6 +15,7 @@ import numpy as np
 from genwgp.cli.environment import precision, use_compilation_cache
 from genwgp.cli.given import problem_of
 from genwgp.cli.table import aligned, columns, figure, summary_table
+from genwgp.diagnostics.pareto import TRUSTED
 from genwgp.errors import InputError
 from genwgp.io import is_begun, load, read_about, read_begun, read_curves, read_run
 from genwgp.io.folder import CURVES, MANIFEST, RUN, going_on, reading, replace_file
@@ -66,17 +67,25 @@ def _show_begun(folder: str, as_json: bool) -> None:
     print(f"\n{going_on(folder)}")
 
 
-def sample_run(folder: str, place: dict[str, Any], n: int, output: str | None, seed: int, problem: str | None) -> None:
-    """Write `n` samples of a run's density at a place, with their log-density (and weights at the equilibrium)."""
+def sample_run(
+    folder: str, place: dict[str, Any], n: int, output: str | None, seed: int, problem: str | None, resample: bool
+) -> None:
+    """Write `n` samples of a run's density at a place, with their log-density.
+
+    At the equilibrium with importance weights too; with `resample`, samples of exp(-V/D)/Z itself instead.
+    """
     form = _form(output)
     if output is not None and Path(output).exists():
         raise InputError("--output", output, "a file that does not exist yet")
     with loaded(folder, problem) as solution:
         warn_unless_converged(folder, solution)
         rho = _density(solution.path, place)
-        x, log_density = _samples(rho, n, seed)
+        if resample:
+            _warn_unless_trusted(folder, rho)
+        with _named("--resample", "equilibrium"):
+            x, log_density = _samples(_resampled if resample else _drawn, rho, n, seed)
         table = {**{f"x{i}": x[:, i] for i in range(x.shape[1])}, "log_density": log_density}
-        if "equilibrium" in place and solution.problem.energy.diffusion > 0:
+        if "equilibrium" in place and not resample and solution.problem.energy.diffusion > 0:
             table["weight"] = np.asarray(rho.weights(x))
     if form == ".npz":
         data = io.BytesIO()
@@ -107,6 +116,12 @@ def warn_unless_converged(folder: str, solution: Any) -> None:
         print(f"genwgp: note: {folder} is {solution.result}: {solution.message}", file=sys.stderr)
 
 
+def _warn_unless_trusted(folder: str, equilibrium: Any) -> None:
+    if equilibrium.pareto_k > TRUSTED:  # not for NaN: where there are no weights, sampling says so
+        what = f"the tail of its importance weights is heavy, Pareto k = {equilibrium.pareto_k:.2g}"
+        print(f"genwgp: note: {folder}: {what} (to be trusted: below {TRUSTED})", file=sys.stderr)
+
+
 def _density(path: Any, place: dict[str, Any]) -> Any:
     if "equilibrium" in place:
         return path.equilibrium
@@ -126,11 +141,22 @@ def _named(option: str, field: str) -> Iterator[None]:
         raise InputError(option, error.given, error.allowed) from None
 
 
-def _samples(rho: Any, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _drawn(rho: Any, key: Any, n: int) -> tuple[Any, Any]:
+    """Samples of a density, with its logarithm there."""
+    x = rho.sample(key, n)
+    return x, rho.log_prob(x)
+
+
+def _resampled(equilibrium: Any, key: Any, n: int) -> tuple[Any, Any]:
+    """Samples of exp(-V/D)/Z, with its logarithm there: that of the last node and of the weight between both."""
+    x = equilibrium.resample(key, n)
+    return x, equilibrium.log_prob(x) + equilibrium.log_weights(x) - equilibrium.log_normaliser
+
+
+def _samples(draw: Any, rho: Any, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     size, parts = min(n, BATCH), []
     for i in range(-(-n // size)):
-        x = rho.sample(jax.random.fold_in(jax.random.key(seed), i), size)
-        parts.append((np.asarray(x), np.asarray(rho.log_prob(x))))
+        parts.append(tuple(map(np.asarray, draw(rho, jax.random.fold_in(jax.random.key(seed), i), size))))
     return tuple(np.concatenate(part)[:n] for part in zip(*parts, strict=True))  # pyright: ignore[reportReturnType]
 
 
