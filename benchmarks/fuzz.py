@@ -24,8 +24,9 @@ COUNT = 10_000
 NOTES = """
 Faults: bits flipped, parts cut off, removed or doubled, fields removed, of another kind or out of range, arrays of
 other shapes, types or values; those in folders with sums that say that they belong there. Run folders are shown and
-loaded; checkpoints are shown and taken up as far as the next step. `read`: the fault does no harm, or is beyond what
-a reader can know. `failed`: anything but an answer or an error of one line.
+loaded, and with a comparison in them written as pages; checkpoints are shown and taken up as far as the next step.
+`read`: the fault does no harm, or is beyond what a reader can know. `failed`: anything but an answer or an error of one
+line.
 """
 
 
@@ -36,9 +37,11 @@ def main() -> None:
         place = Path(name)
         whole, begun = mutations.make_folders(place)
         run, checkpoint = mutations.Folder(whole, place / "run"), mutations.Folder(begun, place / "copy", "checkpoint")
+        compared = mutations.Folder(mutations.with_comparison(whole, place / "compared"), place / "page")
         inputs = {
-            "problem files": (0.4, mutations.read_text_with_faults),
+            "problem files": (0.3, mutations.read_text_with_faults),
             "run folders": (0.3, lambda seed: mutations.read_run_with_faults(seed, run)),
+            "pages of run folders": (0.1, lambda seed: mutations.page_with_faults(seed, compared)),
             "checkpoints": (0.3, lambda seed: mutations.read_checkpoint_with_faults(seed, checkpoint)),
         }
         rows = [_row(what, round(share * count), read) for what, (share, read) in inputs.items()]

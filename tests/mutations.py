@@ -19,12 +19,26 @@ import safetensors.numpy
 import xarray
 
 import genwgp as gw
+from genwgp.cli.report import report_run
 from genwgp.cli.stored import show_run
 from genwgp.cli.task import Options, resumed_task
+from genwgp.diagnostics import Certificate, Comparison
 from genwgp.errors import GenwgpError
-from genwgp.io import Checkpoint, ProblemFile, SolveSection, load, read_begun, read_curves, read_problem, toml_source
+from genwgp.io import (
+    Checkpoint,
+    ProblemFile,
+    SolveSection,
+    comparison_record,
+    load,
+    read_begun,
+    read_curves,
+    read_problem,
+    toml_source,
+    write_comparison,
+)
 from genwgp.io.arrays import read_arrays
 from genwgp.io.plain import decode
+from genwgp.report.scene import scene
 from genwgp.solvers import sweep
 
 SMALL = gw.CausalSweep(pool=1024, train=1024, test=1024, segments=2)
@@ -122,6 +136,18 @@ def make_folders(place: Path) -> tuple[Path, Path]:
     return place / "whole", place / "begun"
 
 
+def with_comparison(run: Path, place: Path) -> Path:
+    """A copy of a run folder with a comparison in it, of three places."""
+    shutil.copytree(run, place)
+    three, some = np.array([0.1, 0.2, np.inf]), np.array([0.1, 0.2, 0.3])
+    figures = {name: some for name in Comparison._fields} | {"times": three}
+    numbers = dict.fromkeys(("gap", "effective_sample_size", "log_normaliser", "reference_log_normaliser"), 0.5)
+    found = Comparison(**{**figures, **numbers, "samples": 100, "missing": {"l1": "no reason"}})
+    bounds = Certificate(three, three, three, 0.5, True, 0.1, 0.1)
+    write_comparison(comparison_record(found, reference_description="made up", certificate=bounds._asdict()), place)
+    return place
+
+
 class Folder:
     """A folder whose files get faults, one seed at a time, in a copy."""
 
@@ -211,6 +237,21 @@ def read_run_with_faults(seed: int, folder: Folder) -> str:
     ):
         shown = outcome(lambda: show_run(str(folder.copy), draw.random() < 0.5))
         return f"{shown} and {outcome(lambda: load(folder.copy))}"
+
+
+def page_with_faults(seed: int, folder: Folder) -> str:
+    """A run folder with a comparison: its page, of few places."""
+    draw = random.Random(seed)
+    folder.with_faults(draw)
+    few = lambda path, steps, tell: scene(path, 2, 8, 20)
+    with (
+        mock.patch("genwgp.io.sources.read_problem", _read_once),
+        mock.patch("genwgp.cli.report.scene", few),
+        mock.patch("genwgp.cli.stored.use_compilation_cache"),
+        mock.patch("genwgp.report.page._library", return_value=""),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        return outcome(lambda: report_run(str(folder.copy), None, None, None, None, None))
 
 
 SEEN: dict[bytes, xarray.Dataset] = {}

@@ -7,9 +7,17 @@ from collections import Counter
 
 import pytest
 
-from mutations import Folder, make_folders, read_checkpoint_with_faults, read_run_with_faults, read_text_with_faults
+from mutations import (
+    Folder,
+    make_folders,
+    page_with_faults,
+    read_checkpoint_with_faults,
+    read_run_with_faults,
+    read_text_with_faults,
+    with_comparison,
+)
 
-TRIED = 150
+TRIED, PAGES = 150, 40
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +37,13 @@ def test_run_folders(folders, tmp_path):
     assert found["refused and refused"] > TRIED / 3
     assert found["read and refused"] > TRIED / 10
     assert found["read and read"] > 0
+
+
+def test_pages(folders, tmp_path):
+    folder = Folder(with_comparison(folders[0], tmp_path / "compared"), tmp_path / "run")
+    found = Counter(page_with_faults(seed, folder) for seed in range(PAGES))
+    assert found["refused"] > PAGES / 3
+    assert found["read"] > PAGES / 10
 
 
 def test_checkpoints(folders, tmp_path):

@@ -235,7 +235,7 @@ def compared(tmp_path_factory):
     solution = exact_solution(2, layers=3)
     folder = save(solution, tmp_path_factory.mktemp("runs") / "run")
     found = compare(solution, solution.problem.reference, 3, 100)
-    bounds = {"bound": [0.012345, 0.02, np.inf], "convexity": 0.6, "estimated": True}
+    bounds = {"bound": [0.012345, 0.02, np.inf], "times": [1.0, 2.0, np.inf], "convexity": 0.6, "estimated": True}
     record = comparison_record(found, reference_description="a <b>", certificate=bounds)
     write_comparison(record, folder)
     return folder, decode(record)

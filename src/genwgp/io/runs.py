@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from genwgp.solvers import Solution
 
 RUN_FIELDS = {"problem": dict, "settings": dict, "result": str, "message": str, "summary": dict}
-RUN_FIELDS |= {"diagnostics": dict, "stats": dict, "versions": dict, "dtype": str, "date": str}
+RUN_FIELDS |= {"diagnostics": dict, "stats": dict, "versions": dict, "platform": dict, "dtype": str, "date": str}
 
 
 def save(solution: "Solution", folder: str | os.PathLike, source: dict[str, Any] | None = None) -> Path:

@@ -169,6 +169,9 @@ class WassersteinPath(eqx.Module):
         if any(shape != (K + 1,) for shape in nodes.values()) or self.curves.equilibrium.shape not in ((3,), (4,)):
             raise ValueError(f"curves of shapes {nodes} for {K} layers")
         knots = {name: getattr(self.clock, name) for name in ("position", "time", "arclength")}
+        curves = [getattr(self.curves, name) for name in (*NODE_CURVES, "layer_lengths", "equilibrium")]
+        if any(a.dtype.kind != "f" for a in (*curves, *knots.values())):
+            raise TypeError("curves or a clock that are no floating-point numbers")
         if len({a.shape for a in knots.values()}) > 1 or self.clock.position.ndim != 1 or not len(self.clock.position):
             raise ValueError("a clock whose knots do not belong together")
         for a in knots.values():

@@ -176,7 +176,9 @@ def origin(solution: Any, run: dict[str, Any] | None) -> str:
     entries |= _flat("", {name: value for name, value in solution.settings.items() if name != "seed"})
     entries |= {f"version of {name}": version for name, version in (run.get("versions") or {}).items()}
     machine = run.get("platform") or {}
-    entries |= {"system": machine.get("system"), "devices": ", ".join(machine.get("devices", []))}
+    devices = machine.get("devices")
+    listed = ", ".join(map(str, devices)) if isinstance(devices, list) else ""
+    entries |= {"system": machine.get("system"), "devices": listed}
     entries |= _flat("stats", solution.stats)
     rows = [
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in entries.items() if value != ""
