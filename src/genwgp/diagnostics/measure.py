@@ -134,15 +134,16 @@ def _durations(layers: AbstractLayer, action: Any):
 
 
 def _clock(profile: Profile, nodes: Nodes, endless: bool) -> Clock:
-    """Knots at the nodes and quadrature points."""
+    """Knots at the nodes and quadrature points. What is not finite, where particles were lost, counts as no motion."""
     nodes, (speed2, force2, durations) = _on_host(nodes), _on_host((profile.speed2, profile.force2, profile.durations))
+    known = lambda a: np.where(np.isfinite(a), a, 0.0)
     position, arclength, force, time = [0.0], [0.0], [np.sqrt(nodes.force2[0])], [0.0]
-    for k, length in enumerate(_on_host(profile.layer_lengths)):
+    for k, length in enumerate(known(_on_host(profile.layer_lengths))):
         theta, first = np.unique(nodes.theta[k], return_index=True)
         inside = (theta > 0) & (theta < 1)
         theta, first = theta[inside], first[inside]
         places = np.concatenate([[0.0], theta, [1.0]])
-        speed = np.sqrt(np.concatenate([[nodes.entering[k]], speed2[k][first], [nodes.speed2[k + 1]]]))
+        speed = np.sqrt(known(np.concatenate([[nodes.entering[k]], speed2[k][first], [nodes.speed2[k + 1]]])))
         grown = PchipInterpolator(places, speed).antiderivative()(places)
         scale = length / grown[-1] if grown[-1] > 0 else 0.0
         position += list(k + places[1:])

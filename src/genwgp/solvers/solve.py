@@ -22,7 +22,7 @@ from genwgp.path import WassersteinPath
 from genwgp.problem import Problem
 from genwgp.solvers.adam import Adam, train
 from genwgp.solvers.assembly import assemble
-from genwgp.solvers.confinement import spreads
+from genwgp.solvers.confinement import spreads, wall
 from genwgp.solvers.keeper import Keeper
 from genwgp.solvers.solution import Event, Result, Solution
 from genwgp.solvers.sweep import CausalSweep, Figures, Outcome, sweep
@@ -30,6 +30,7 @@ from genwgp.solvers.sweep import CausalSweep, Figures, Outcome, sweep
 Action = GeometricAction | FiniteHorizonAction
 Progress = Callable[[Event], Any]
 MAX_LAYERS = 1000  # far beyond what is of use: a mistyped number ends in a message, not in hours or a full memory
+WALL = "V finite wherever exp(-V/D) is not negligible: instead of a wall a steep rise, as k (x - a)^4 beyond x = a"
 HELD_OUT = 101  # added to the seed: particles that measure are not those that were trained on
 
 
@@ -124,6 +125,8 @@ def check_problem(problem: Any, action: Action) -> None:
     if isinstance(action, GeometricAction) and spreads(problem):
         given = "F falls however far the start is pulled apart: there is no density to end at"
         raise InputError("energy", given, "a potential or an interaction that confines, or FiniteHorizonAction(T)")
+    if isinstance(action, GeometricAction) and (jump := wall(problem)) is not None:
+        raise InputError("energy.potential", jump, WALL)
 
 
 def _keeping(checkpoint: Any, problem: Problem, settings: dict[str, Any], key: Any) -> AbstractContextManager[Keeper]:
@@ -160,6 +163,8 @@ def _solved(problem: Problem, computed: Problem, task: Task, key: Any, keeper: K
     # Coupling layers for a horizon take equal times instead: F or equal speeds on top would pull the path away from it.
     equal_lengths = terminal or isinstance(method, CausalSweep)
     result, message = _judged(found, figures, terminal, equal_lengths)
+    if result in (Result.NOT_CONVERGED, Result.NON_FINITE) and (jump := wall(problem)) is not None:
+        message = f"{message}; {jump}"  # which a path to a horizon may have reached
     return Solution(
         path=path,
         result=result,
@@ -310,7 +315,10 @@ def _judged(found: _Found, figures: dict[str, Any], terminal: bool, equal_length
     if found.result is not None:
         return found.result, found.message
     if not np.isfinite(figures["action"]) or not np.isfinite(figures["energy_drop"]):
-        return Result.NON_FINITE, "the action is not finite on held-out particles"
+        return (
+            Result.NON_FINITE,
+            "the action is not finite: held-out particles were lost on the way; try more particles",
+        )
     wrong = verdict(figures, terminal, equal_lengths)
     return (Result.CONVERGED, found.message) if wrong is None else (Result.NOT_CONVERGED, wrong)
 
