@@ -1,8 +1,10 @@
 """Every gallery problem with the defaults, against its exact path or the quadrature of its equilibrium.
 
-    python benchmarks/gallery.py [NAME ...]
+    python benchmarks/gallery.py [LABEL ...]
 
-writes benchmarks/results/gallery.md: figures, what they are compared with, the sampling noise, machine and versions.
+writes benchmarks/results/gallery.md: figures, what they are compared with, the sampling noise, machine and versions,
+and the certificate's bounds beside true errors. With names, or labels such as "porous-medium, dim = 1", only these; the
+other rows stay. The exit code is 1 where a bound is below the true error less its noise.
 """
 
 import sys
@@ -10,9 +12,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import bounds
 import jax
 import numpy as np
-from tables import earlier, labelled, machine, markdown
+from tables import earlier, earlier_tables, labelled, machine, markdown
 
 import genwgp as gw
 from genwgp.references import OrnsteinUhlenbeck
@@ -29,6 +32,12 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("ring", {}),
     ("double-well-1d", {}),
     ("ornstein-uhlenbeck-mixture", {"dim": 5}),
+    ("many-wells", {}),
+    ("styblinski-tang", {}),
+    ("mckean-vlasov", {"dim": 2}),
+    ("desai-zwanzig", {}),
+    ("porous-medium", {"dim": 1}),
+    ("fast-diffusion", {}),
 ]
 TABLE = Path(__file__).parent / "results" / "gallery.md"
 MODES = {
@@ -86,22 +95,24 @@ def mode_error(path: Any, reference: Any, modes: list[Any]) -> str:
     return f"{max(plain):.3f} ({max(corrected):.3f})"
 
 
-def row(name: str, parameters: dict[str, Any]) -> list[str]:
+def row(name: str, parameters: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """The row of a problem, and its rows of the table of bounds."""
     problem = gw.problems.get(name, **parameters)
     began = time.perf_counter()
     solution = gw.solve(problem, throw=False)
     seconds = time.perf_counter() - began
     path, reference, figures = solution.path, problem.reference, solution.diagnostics
     assert reference is not None
-    assert reference.log_normaliser is not None
+    label, known, D = labelled(name, parameters), reference.log_normaliser, problem.energy.diffusion
+    number = lambda value, form: f"{value:{form}}" if np.isfinite(value) else ""
     exact = exact_errors(path, reference) if isinstance(reference, OrnsteinUhlenbeck) else ""
     modes = mode_error(path, reference, MODES[name]) if name in MODES else ""
-    return [
-        labelled(name, parameters),
+    found = [
+        label,
         str(solution.result),
-        f"{figures['gap'] * problem.energy.diffusion:.1e}",
-        f"{path.equilibrium.log_normaliser - reference.log_normaliser:+.1e}",
-        f"{path.equilibrium.effective_sample_size:.4f}",
+        number(figures["gap"] * D if D > 0 else np.nan, ".1e"),
+        "" if known is None else f"{path.equilibrium.log_normaliser - known:+.1e}",
+        number(path.equilibrium.effective_sample_size, ".4f"),
         modes,
         f"{100 * figures['speed_spread']:.2f} %",
         f"{figures['direction_residual']:.3f}",
@@ -110,6 +121,7 @@ def row(name: str, parameters: dict[str, Any]) -> list[str]:
         exact,
         f"{seconds:.0f}",
     ]
+    return found, bounds.rows(label, problem, path)
 
 
 NOTES = f"""
@@ -126,17 +138,29 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)
     chosen = sys.argv[1:]
     known = earlier(TABLE) if chosen else {}
+    _, *others = earlier_tables(TABLE) if chosen else [[]]
+    bounded = [row for row in (others[0] if others else []) if row[1]]
     for name, parameters in CASES:
-        if not chosen or name in chosen:
-            found = row(name, parameters)
-            print(" | ".join(found), flush=True)
-            known[found[0]] = found
-            write([known[label] for label in map(labelled, *zip(*CASES, strict=True)) if label in known])
+        label = labelled(name, parameters)
+        if not chosen or name in chosen or label in chosen:
+            known[label], found = row(name, parameters)
+            bounded = [row for row in bounded if row[0] != label] + found
+            for line in (known[label], *found):
+                print(" | ".join(line), flush=True)
+            write(known, bounded)
+    sys.exit(any("NO" in row for row in bounded))
 
 
-def write(rows: list[list[str]]) -> None:
-    text = f"# The gallery with the defaults\n\n{markdown(HEADER, rows)}\n{NOTES}\nMachine: {machine()}.\n"
-    TABLE.write_text(text, encoding="utf-8")
+def write(known: dict[str, list[str]], bounded: list[list[str]]) -> None:
+    """Both tables; what has not been run has an empty row."""
+    labels = list(map(labelled, *zip(*CASES, strict=True)))
+    rows = [known.get(label, [label, *[""] * (len(HEADER) - 1)]) for label in labels]
+    of = lambda label: [row for row in bounded if row[0] == label] or [[label, *[""] * (len(bounds.HEADER) - 1)]]
+    below = markdown(bounds.HEADER, [row for label in labels for row in of(label)])
+    text = (
+        f"# The gallery with the defaults\n\n{markdown(HEADER, rows)}\n{NOTES}\n## Bounds and true errors\n\n{below}\n"
+    )
+    TABLE.write_text(f"{text}{bounds.NOTES}\nMachine: {machine()}.\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

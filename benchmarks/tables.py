@@ -1,6 +1,7 @@
 """What the benchmarks' result files share: a table in Markdown, and where it was measured."""
 
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,23 @@ def labelled(name: str, parameters: dict[str, Any]) -> str:
     return name + "".join(f", {key} = {value}" for key, value in parameters.items())
 
 
-def earlier(table: Path) -> dict[str, list[str]]:
+def earlier(file: Path) -> dict[str, list[str]]:
     """The rows of the table that is there, by their label: a run of some problems keeps the others."""
-    if not table.exists():
-        return {}
-    cells = [line.strip("| ").split(" | ") for line in table.read_text(encoding="utf-8").splitlines() if "|" in line]
-    return {row[0]: row for row in cells[2:]}
+    return {row[0]: row for row in (earlier_tables(file) or [[]])[0]}
+
+
+def earlier_tables(file: Path) -> list[list[list[str]]]:
+    """The rows of all tables of a result file, without their headers; none where there is no file."""
+    if not file.exists():
+        return []
+    tables, inside = [], False
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if line.startswith("| "):
+            if not inside:
+                tables.append([])
+            tables[-1].append([cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])])
+        inside = line.startswith("| ")
+    return [rows[2:] for rows in tables]
 
 
 def machine() -> str:

@@ -1,0 +1,144 @@
+"""The certificate's bound on W2 beside the true W2 to a reference, with what the latter is uncertain by."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import genwgp as gw
+from genwgp.diagnostics.distances import between_draws, gaussian_wasserstein, noise_floor, wasserstein
+from genwgp.errors import InputError
+from genwgp.references import FiniteVolume, McKeanVlasov, OrnsteinUhlenbeck, reference_for
+
+QUANTILES, GRID, ROOM = 2048, 20001, 0.5  # on a line; points that a density is summed on, beyond its samples
+PARTICLES, SEEDS = 8192, 4  # of a Gaussian
+SAMPLES, PAIRS = 2000, 2  # of any other density in more than one dimension, and pairs of draws
+USELESS = 1e3  # times the length of the path: what a bound says that is larger than this
+HEADER = ["problem", "L", "t", "W2 to the reference", "its noise", "bound on W2", "bound / W2", "holds", "W2 by"]
+# Least eigenvalues of Hess V that are known: the bound is a proof, but for the quadrature of the residual.
+CONVEXITY = {
+    "ornstein-uhlenbeck": lambda problem: float(np.linalg.eigvalsh(problem.energy.potential.A)[0]),
+    "ornstein-uhlenbeck-mixture": lambda problem: 1.0,
+    "mckean-vlasov": lambda problem: problem.energy.potential.stiffness,
+    "double-well-1d": lambda problem: -4 * problem.energy.potential.height,
+    "porous-medium": lambda problem: problem.energy.potential.stiffness,
+}
+NOTES = f"""
+`bound on W2`: of `genwgp.certificate`, from the residual of the path alone, on its distance to the true flow at time
+t, and at t = inf of its last node to the equilibrium. `L`: the convexity of F that it uses; known: a lower bound of the
+eigenvalues of Hess V in closed form; estimated: the least one over particles of the path, so that the bound is no
+proof. With L < 0 it grows as exp(-L t) and soon `says nothing` (it is above {USELESS:g} lengths of the path); at the
+equilibrium there is none. `W2 to the reference`, by one of: {QUANTILES} quantiles on a line, whose noise is the mesh of
+the reference; moments, of a path that is nearly Gaussian, the least that W2 can be, whose noise is its range over
+{SEEDS} sets of {PARTICLES} particles; {SAMPLES} samples, less the floor of W2 between samples of one density, which is
+the noise. `bound / W2`: how loose the bound is. `holds`: bound >= W2 - noise. Rows without figures have not been run.
+"""
+
+
+class Distance(NamedTuple):
+    """W2 of the path to the reference at one time, how far that is uncertain, and how it was found."""
+
+    value: float
+    noise: float
+    by: str
+
+
+def rows(label: str, problem: gw.Problem, path: Any) -> list[list[str]]:
+    """Rows of the table: at a third, two thirds and the end of the arclength, and at the equilibrium."""
+    known = CONVEXITY.get(problem.name)
+    last = float(path.layers.duration.sum())
+    K = len(path.times) - 1
+    times = [*(float(path.times[k]) for k in (K // 3, 2 * K // 3)), last]
+    times += [np.inf] if np.isinf(path.times[-1]) else []
+    try:
+        bounds = gw.certificate(path, None if known is None else known(problem), times)
+    except InputError as error:
+        return [[label, *[""] * (len(HEADER) - 2), f"no bound: {error}".replace("|", "\\|")]]
+    L = f"{bounds.convexity:.3g}, {'estimated' if bounds.estimated else 'known'}"
+    reference = reference_for(problem)
+    return [
+        _row(label, L, t, distance(path, problem, reference, t), float(bound), float(path.arclength[-1]))
+        for t, bound in zip(times, bounds.bound, strict=True)
+    ]
+
+
+def _row(label: str, L: str, t: float, found: Distance, bound: float, length: float) -> list[str]:
+    seen = found.value > found.noise
+    useful = bound < USELESS * length
+    return [
+        label,
+        L,
+        f"{t:.3g}",
+        f"{found.value:.1e}",
+        f"{found.noise:.0e}",
+        f"{bound:.1e}" if useful else "says nothing",
+        (f"{bound / found.value:.2g}" if seen else f"above {bound / found.noise:.1g}") if useful else "",
+        "yes" if bound >= found.value - found.noise else "NO",
+        found.by,
+    ]
+
+
+def distance(path: Any, problem: gw.Problem, reference: Any, t: float) -> Distance:
+    """W2 at time t: by quantiles on a line, by moments of Gaussians, else by samples."""
+    if path.dim == 1:
+        return _by_quantiles(path, problem, reference, t)
+    gaussian = isinstance(reference, OrnsteinUhlenbeck | McKeanVlasov) and isinstance(path.initial, gw.Gaussian)
+    return _by_moments(path, reference.density(t), t) if gaussian else _by_samples(path, reference.density(t), t)
+
+
+def _by_quantiles(path: Any, problem: gw.Problem, reference: Any, t: float) -> Distance:
+    """Exact but for the mesh of the reference: the flow keeps the order of particles, so it carries quantiles.
+
+    The noise: the same distance between the reference and one with half as many cells, or a sum of half as many points.
+    """
+    u = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    x = np.sort(np.asarray(path.transport(jnp.asarray(quantiles(path.initial, u)[:, None]), time=t))[:, 0])
+    y = quantiles(reference.density(t), u)
+    if isinstance(reference, FiniteVolume):
+        coarser = quantiles(_coarser(problem, reference).density(t), u)
+    else:
+        coarser = quantiles(reference.density(t), u, GRID // 2 + 1)
+    rms = lambda a: float(np.sqrt(np.mean(a**2)))
+    return Distance(rms(x - y), rms(y - coarser), f"{QUANTILES} quantiles")
+
+
+def _coarser(problem: gw.Problem, reference: FiniteVolume) -> FiniteVolume:
+    cells = [len(axis) // 2 for axis in reference.density(0).axes]
+    return FiniteVolume.of(problem, cells=cells)
+
+
+def quantiles(density: Any, u: np.ndarray, points: int = GRID) -> np.ndarray:
+    """Where the distribution function of a density on a line is u."""
+    x = np.asarray(density.quasi_sample(0, 4096))[:, 0]
+    room = ROOM * np.ptp(x)
+    grid = np.linspace(x.min() - room, x.max() + room, points)
+    rho = np.exp(np.asarray(density.log_prob(jnp.asarray(grid[:, None]))))
+    below = np.concatenate([[0.0], np.cumsum(0.5 * (rho[1:] + rho[:-1]) * np.diff(grid))])
+    rising = np.append(np.diff(below) > 0, True)
+    return np.interp(u, below[rising] / below[-1], grid[rising])
+
+
+def _by_moments(path: Any, exact: Any, t: float) -> Distance:
+    """W2 of the Gaussians with the path's mean and covariance and the exact ones: the least that W2 can be (Gelbrich).
+
+    The path is Gaussian but for what the layers are not affine by. The particles have the mean and the covariance of
+    the start exactly, so that affine layers would make no error. The noise: the range over seeds.
+    """
+    values, start = [], path.initial
+    root = np.linalg.cholesky(np.asarray(start.covariance))
+    for seed in range(SEEDS):
+        x = np.asarray(start.quasi_sample(100 + seed, PARTICLES))
+        z = np.linalg.solve(np.linalg.cholesky(np.cov(x.T, bias=True)), (x - x.mean(0)).T).T
+        y = np.asarray(path.transport(jnp.asarray(start.mean + z @ root.T), time=t))
+        moments = y.mean(0), np.cov(y.T, bias=True)
+        values.append(float(gaussian_wasserstein(*moments, np.asarray(exact.mean), np.asarray(exact.covariance))))
+    return Distance(float(np.mean(values)), float(np.ptp(values)), "moments")
+
+
+def _by_samples(path: Any, exact: Any, t: float) -> Distance:
+    """The exact distance of samples, less the floor that sampling gives it; that is the noise."""
+    one, other = jax.random.split(jax.random.key(5))
+    found = np.mean(between_draws(wasserstein, path.at(time=t), exact, SAMPLES, one, PAIRS))
+    floor = float(np.mean(noise_floor(wasserstein, exact, SAMPLES, other, PAIRS)))
+    return Distance(float(np.sqrt(max(found**2 - floor**2, 0.0))), floor, f"{SAMPLES} samples")
