@@ -123,7 +123,7 @@ class Bumps(AbstractTerm):
         y = self.bent(z)
         return jnp.exp(-0.5 * _dot(z, y)), y, _dot(y, y) - jnp.trace(self.metric, axis1=-2, axis2=-1)
 
-    def bent(self, w: Float[Array, "d p"]) -> Float[Array, "d p"]:
+    def bent(self, w: Float[Array, "d #p"]) -> Float[Array, "d _"]:
         """M w of all bumps, for a vector each or, as (d, 1), the same."""
         rows = [[self.metric[:, i, j] * w[j] for j in range(len(w))] for i in range(len(w))]
         return jnp.stack([sum(row) for row in rows])  # pyright: ignore[reportArgumentType, reportCallIssue]
