@@ -33,9 +33,9 @@ proof. With L < 0 it grows as exp(-L t) and soon `says nothing` (it is above {US
 equilibrium there is none. `W2 to the reference`, by one of: {QUANTILES} quantiles on a line, whose noise is the mesh of
 the reference; moments, of a path that is nearly Gaussian, the least that W2 can be, whose noise is its range over
 {SEEDS} sets of {PARTICLES} particles; {SAMPLES} samples, less the floor of W2 between samples of one density, which is
-the noise. `bound / W2`: how loose the bound is. `holds`: bound >= W2 - noise, but for {SAMPLING:.0%} of the bound, whose
-residual is a mean over 8192 particles. At the equilibrium it may be sharp: where the slowest mode alone is left, W2 is
-||grad mu|| / L. Rows without figures have not been run.
+the noise. `bound / W2`: how loose the bound is. `holds`: bound >= W2 - noise, but for {SAMPLING:.0%} of the bound,
+whose residual is a mean over 8192 particles. At the equilibrium it may be sharp: where the slowest mode alone is left,
+W2 is ||grad mu|| / L. Rows without figures have not been run.
 """
 
 
