@@ -31,7 +31,7 @@ def solve(method=FEW, **settings):
 def draw(path) -> Figure:
     picture = Figure(figsize=(9, 3.6), layout="constrained")
     density, energy = picture.subplots(1, 2)
-    x = jnp.linspace(-2, 2, 401)[:, None]
+    x = jnp.linspace(-2, 2, 121)[:, None]
     for node in (0, 2, 4, 6, 8, 10):
         rho = path.at(node=node)
         density.plot(x[:, 0], np.exp(rho.log_prob(x)), label=f"t = {rho.time:.3g}")
