@@ -1,16 +1,21 @@
 """Settings of every test: float64, strict dtype promotion, shapes and dtypes checked at run time."""
 
 import os
+import tempfile
 
 import hypothesis
 import jax
 import jaxtyping
 import pytest
 
-# A cache on disk makes repeated runs several times faster; jax reads the variable itself, the threshold is ours.
-if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+# What one process compiles the others need not: those of xdist and of the command. A cache that is named is kept, which
+# makes repeated runs several times faster; else there is one for this run. jax reads the variable itself, also in
+# processes that tests start; the threshold is ours.
+if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+    _cache = tempfile.TemporaryDirectory(prefix="genwgp-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
