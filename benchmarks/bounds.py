@@ -60,8 +60,9 @@ def rows(label: str, problem: gw.Problem, path: Any) -> list[list[str]]:
         return [[label, *[""] * (len(HEADER) - 2), f"no bound: {error}".replace("|", "\\|")]]
     L = f"{bounds.convexity:.3g}, {'estimated' if bounds.estimated else 'known'}"
     reference = reference_for(problem)
+    coarser = _coarser(problem, reference) if path.dim == 1 else None
     return [
-        _row(label, L, t, distance(path, problem, reference, t), float(bound), float(path.arclength[-1]))
+        _row(label, L, t, distance(path, reference, coarser, t), float(bound), float(path.arclength[-1]))
         for t, bound in zip(times, bounds.bound, strict=True)
     ]
 
@@ -82,31 +83,31 @@ def _row(label: str, L: str, t: float, found: Distance, bound: float, length: fl
     ]
 
 
-def distance(path: Any, problem: gw.Problem, reference: Any, t: float) -> Distance:
+def distance(path: Any, reference: Any, coarser: Any, t: float) -> Distance:
     """W2 at time t: by quantiles on a line, by moments of Gaussians, else by samples."""
-    if path.dim == 1:
-        return _by_quantiles(path, problem, reference, t)
+    if coarser is not None:
+        return _by_quantiles(path, reference, coarser, t)
     gaussian = isinstance(reference, OrnsteinUhlenbeck | McKeanVlasov) and isinstance(path.initial, gw.Gaussian)
     return _by_moments(path, reference.density(t), t) if gaussian else _by_samples(path, reference.density(t), t)
 
 
-def _by_quantiles(path: Any, problem: gw.Problem, reference: Any, t: float) -> Distance:
+def _by_quantiles(path: Any, reference: Any, coarser: Any, t: float) -> Distance:
     """Exact but for the mesh of the reference: the flow keeps the order of particles, so it carries quantiles.
 
-    The noise: the same distance between the reference and one with half as many cells, or a sum of half as many points.
+    The noise: the same distance between the reference and the coarser one, or where it has no mesh, a coarser sum.
     """
     u = (np.arange(QUANTILES) + 0.5) / QUANTILES
     x = np.sort(np.asarray(path.transport(jnp.asarray(quantiles(path.initial, u)[:, None]), time=t))[:, 0])
     y = quantiles(reference.density(t), u)
-    if isinstance(reference, FiniteVolume):
-        coarser = quantiles(_coarser(problem, reference).density(t), u)
-    else:
-        coarser = quantiles(reference.density(t), u, GRID // 2 + 1)
+    less = quantiles(coarser.density(t), u, GRID if coarser is not reference else GRID // 2 + 1)
     rms = lambda a: float(np.sqrt(np.mean(a**2)))
-    return Distance(rms(x - y), rms(y - coarser), f"{QUANTILES} quantiles")
+    return Distance(rms(x - y), rms(y - less), f"{QUANTILES} quantiles")
 
 
-def _coarser(problem: gw.Problem, reference: FiniteVolume) -> FiniteVolume:
+def _coarser(problem: gw.Problem, reference: Any) -> Any:
+    """The reference with half as many cells, itself where it has none; one for all times, which it keeps."""
+    if not isinstance(reference, FiniteVolume):
+        return reference
     cells = [len(axis) // 2 for axis in reference.density(0).axes]
     return FiniteVolume.of(problem, cells=cells)
 

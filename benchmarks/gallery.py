@@ -15,7 +15,7 @@ from typing import Any
 import bounds
 import jax
 import numpy as np
-from tables import earlier, earlier_tables, labelled, machine, markdown
+from tables import earlier, earlier_rows, labelled, machine, markdown
 
 import genwgp as gw
 from genwgp.references import OrnsteinUhlenbeck
@@ -138,8 +138,7 @@ def main() -> None:
     jax.config.update("jax_enable_x64", True)
     chosen = sys.argv[1:]
     known = earlier(TABLE) if chosen else {}
-    _, *others = earlier_tables(TABLE) if chosen else [[]]
-    bounded = [row for row in (others[0] if others else []) if row[1]]
+    bounded = [row for row in earlier_rows(TABLE, 1) if row[1]] if chosen else []
     for name, parameters in CASES:
         label = labelled(name, parameters)
         if not chosen or name in chosen or label in chosen:

@@ -2,6 +2,7 @@
 
 import platform
 import re
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,15 @@ def labelled(name: str, parameters: dict[str, Any]) -> str:
 
 def earlier(file: Path) -> dict[str, list[str]]:
     """The rows of the table that is there, by their label: a run of some problems keeps the others."""
-    return {row[0]: row for row in (earlier_tables(file) or [[]])[0]}
+    return {row[0]: row for row in earlier_rows(file)}
 
 
-def earlier_tables(file: Path) -> list[list[list[str]]]:
-    """The rows of all tables of a result file, without their headers; none where there is no file."""
-    if not file.exists():
-        return []
-    tables, inside = [], False
-    for line in file.read_text(encoding="utf-8").splitlines():
-        if line.startswith("| "):
-            if not inside:
-                tables.append([])
-            tables[-1].append([cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])])
-        inside = line.startswith("| ")
-    return [rows[2:] for rows in tables]
+def earlier_rows(file: Path, number: int = 0) -> list[list[str]]:
+    """The rows of one of the tables of a result file, without its header; none where there is no such table."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    tables = [list(part) for inside, part in groupby(lines, lambda line: line.startswith("| ")) if inside]
+    rows = tables[number][2:] if number < len(tables) else []
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip()[1:-1])] for row in rows]
 
 
 def machine() -> str:

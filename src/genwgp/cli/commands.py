@@ -48,12 +48,10 @@ ProblemOption = Annotated[
     typer.Option(metavar="module.py:function", help="The problem, for a run whose problem was made in Python."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-ProblemArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="PROBLEM", help="A gallery name, problem.toml, or module.py:function.", autocompletion=_gallery
-    ),
-]
+PROBLEM = typer.Argument(
+    metavar="PROBLEM", help="A gallery name, problem.toml, or module.py:function.", autocompletion=_gallery
+)
+ProblemArgument = Annotated[str, PROBLEM]
 LayersOption = Annotated[str | None, typer.Option(metavar="K", help="Layers of the path [default: 12].")]
 ActionOption = Annotated[
     str | None, typer.Option(metavar="|".join(ACTIONS), help="What is minimised [default: geometric].")
@@ -78,12 +76,7 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 def solve(
-    problem: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="PROBLEM", help="A gallery name, problem.toml, or module.py:function.", autocompletion=_gallery
-        ),
-    ] = None,
+    problem: Annotated[str | None, PROBLEM] = None,
     out: Annotated[
         str | None, typer.Option(metavar="RUN", help="A new folder for the results [default: runs/NAME].")
     ] = None,

@@ -15,6 +15,7 @@ from genwgp.cli.table import aligned, columns
 from genwgp.diagnostics import Certificate, Comparison, certificate, compare
 from genwgp.errors import InputError
 from genwgp.io import comparison_record, write_comparison
+from genwgp.io.derived import PICTURES
 from genwgp.path import WassersteinPath
 from genwgp.references import reference_for
 from genwgp.report import draw_comparison
@@ -80,7 +81,7 @@ def compare_run(folder: str, samples: int, seed: int, problem: str | None, as_js
             print()
         else:
             print(f"{name}\nreference: {described}\n\n{_text(found, solution.path.dim, bounds)}")
-        picture = draw_comparison(found, solution.path, reference, target / "pictures" / "comparison.png")
+        picture = draw_comparison(found, solution.path, reference, target / PICTURES / "comparison.png")
         if not as_json:
             print(f"\n{file}\n{picture}")
 

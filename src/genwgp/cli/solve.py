@@ -17,6 +17,7 @@ from genwgp.cli.task import Options, Task, new_task, resumed_task
 from genwgp.errors import InputError, RunFolderError
 from genwgp.initial import FittedGaussian, FittedMixture
 from genwgp.io import Checkpoint, is_begun, read_begun, save, summary
+from genwgp.io.derived import PICTURES
 from genwgp.io.folder import going_on
 from genwgp.io.plain import encode
 from genwgp.report import draw_all
@@ -43,7 +44,7 @@ def run_solve(options: Options) -> int:
             expected = int(solution.result == solvers.Result.INTERRUPTED)
             if options.pictures and solution.result != solvers.Result.NON_FINITE:
                 with interrupts.waiting("it ends after this picture; the folder is written"):
-                    draw_all(solution, folder / "pictures", wanted=lambda: interrupts.count <= expected)
+                    draw_all(solution, folder / PICTURES, wanted=lambda: interrupts.count <= expected)
     if interrupts.count or solution.result == solvers.Result.INTERRUPTED:
         if not options.quiet and is_begun(folder):
             _note(going_on(folder))
