@@ -223,7 +223,7 @@ def test_the_jacobian_is_the_derivative_through_the_whole_motion(energy):
 
     def residuals(c, segment):
         segment = segment._replace(first=c[0], second=c[1])
-        return weighted_equations(mean_field.at_radau(segment), segment, (state, weight))
+        return weighted_equations(mean_field.at_radau(segment), segment, state, weight)
 
     def error(substeps):
         trial = segment._replace(substeps=jnp.asarray(substeps))
@@ -264,7 +264,7 @@ def test_the_ridges_between_modes_are_where_the_log_density_says():
 
 def test_near_the_equilibrium_no_segment_leads_away_from_it(monkeypatch):
     """With few bumps the end is below what they resolve: the sweep ends at the least divergence that it saw."""
-    monkeypatch.setattr(features, "BUMPS", {1: 8})
+    monkeypatch.setattr(features, "BUMPS", {1: 12})
     problem = gw.Problem(gw.FreeEnergy(lambda x: jnp.cos(3 * x[0]) + x[0] ** 2, gw.Entropy(0.7)), Gaussian([0.5], 0.2))
     outcome = sweep(problem, SMALL, 0)
     gaps = np.array([figures.gap for figures in outcome.figures])

@@ -62,7 +62,7 @@ def _simplified(case: Case):
 
 def _residuals(case: Case):
     n, d = len(case.state.x), case.dim
-    call = lambda: weighted_equations(case.run.energy, case.segment, (case.state, case.root))
+    call = lambda: weighted_equations(case.run.energy, case.segment, case.state, case.root)
     return call, n, _moved(((n, 2 * d + 1), (n, 2, d + 1)), work.residuals(case), n)
 
 

@@ -21,6 +21,10 @@ from genwgp import mesh
 # where each has a row for every equation and a column for every feature.
 BLOCK, LARGE_BLOCK, WIDE_BLOCK = 64, 4096, 512
 PART, LARGE_PART = 512, 16_384  # of one call: memory stays bounded
+# On a processor. Without YNNPACK, whose calls take longer than products of a few numbers: float32 took twice as long as
+# float64 with it, and takes half as long without. Without fusion emitters: as fast, and compiled in three quarters of
+# the time.
+OPTIONS = {"xla_cpu_experimental_ynn_fusion_type": "", "xla_cpu_use_fusion_emitters": False}
 
 
 def on_host() -> bool:
@@ -49,9 +53,7 @@ def over_wide(function: Callable, particles: Any) -> Any:
 def compiled(function: Callable) -> Callable:
     """`function` compiled for a call that nothing else is compiled around, as these computations need it.
 
-    On an accelerator products of float32 matrices are of float32: jax would take TensorFloat32, of three digits. On a
-    processor without YNNPACK, whose calls take longer than products of a few numbers: float32 took twice as long as
-    float64 with it, and takes half as long without.
+    On an accelerator products of float32 matrices are of float32: jax would take TensorFloat32, of three digits.
     """
 
     @wraps(function)
@@ -67,14 +69,17 @@ def compiled(function: Callable) -> Callable:
 
 
 @cache
-def _options() -> dict[str, str] | None:
-    """Of XLA's compiler, as far as this version knows them."""
-    options = {"xla_cpu_experimental_ynn_fusion_type": ""}
+def _options() -> dict[str, Any] | None:
+    """Of XLA's compiler, those of OPTIONS that this version knows."""
+    return {name: value for name, value in OPTIONS.items() if _known({name: value})} if on_host() else None
+
+
+def _known(option: dict[str, Any]) -> bool:
     try:
-        jax.jit(lambda x: x, compiler_options=options).lower(0.0).compile()
+        jax.jit(lambda x: x, compiler_options=option).lower(0.0).compile()
     except jax.errors.JaxRuntimeError:
-        return None
-    return options if on_host() else None
+        return False
+    return True
 
 
 def over_parts(function: Callable) -> Callable:

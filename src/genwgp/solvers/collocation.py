@@ -16,6 +16,7 @@ Radau IIA is L-stable and of order three: large steps near the equilibrium, wher
 Source: Hairer and Wanner, Solving Ordinary Differential Equations II, 2nd ed. (1996), section IV.5.
 """
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
@@ -29,10 +30,10 @@ from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
 from genwgp.mesh import Tall
-from genwgp.parts import Rows, over_particles, over_parts, over_rows, over_wide
+from genwgp.parts import Rows, over_rows, over_wide
 from genwgp.solvers.jacobian import jacobian
-from genwgp.solvers.mean_field import MeanField
-from genwgp.solvers.segment import FIRST, Segment, advance_point, constant, equations, equations_at
+from genwgp.solvers.mean_field import MeanField, carry
+from genwgp.solvers.segment import FIRST, Segment, constant, equations
 
 KEPT = 0.997  # share of the particles that judge a fit: the rest may be outliers, as on ridges between modes
 LITTLE = 0.1  # share of the residual that is not worth another Newton step
@@ -65,23 +66,19 @@ class Stages(NamedTuple):
 
 def collocate(mean_field: MeanField, segment: Segment, state: State, root_weight, penalty: Penalty) -> Stages:
     """The collocation equations at the present coefficients."""
-    r = np.asarray(weighted_equations(mean_field.at_radau(segment), segment, (state, root_weight)))
+    r = np.asarray(weighted_equations(mean_field.at_radau(segment), segment, state, root_weight))
     size = np.sqrt(np.sum(r**2) + float(penalty.value(segment)))
     return Stages(r, float(size) if np.isfinite(size) else np.inf)
 
 
-@over_parts
-def weighted_equations(energy: FreeEnergy, segment: Segment, particles) -> Float[Array, "n 2 e"]:
+def weighted_equations(energy: FreeEnergy, segment: Segment, state: State, root_weight) -> Float[Array, "n 2 e"]:
     """At both Radau points, one after the other; what the energy sees has an axis of them."""
-    state, root_weight = particles
-
-    def to_next(state, part):
-        start, stop, cloud = part
-        state = over_particles(lambda z: advance_point(segment, z, start, stop), state)
-        return state, equations_at(energy.seeing(cloud), segment, stop, state) * root_weight
-
-    places = jnp.asarray([0, FIRST, 1], state.x.dtype)
-    return jax.lax.scan(to_next, state, (places[:-1], places[1:], energy.cloud))[1].swapaxes(0, 1)
+    found = []
+    for i, (start, stop) in enumerate(pairwise((0.0, FIRST, 1.0))):
+        state = carry(energy, segment, start, stop, state)
+        here = energy.seeing(jax.tree.map(lambda a, i=i: a[i], energy.cloud))
+        found.append(equations(here, segment, stop, state))
+    return jnp.stack(found, 1) * root_weight[:, None]
 
 
 class Factor(NamedTuple):

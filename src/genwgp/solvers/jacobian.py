@@ -23,7 +23,6 @@ from jaxtyping import Array, Float
 
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
-from genwgp.layers.velocity import rates
 from genwgp.mesh import Tall
 from genwgp.parts import Rows, over_parts, over_rows, over_wide
 from genwgp.solvers.mean_field import MeanField
@@ -76,9 +75,10 @@ def _motion(segment: Segment, particles: State):
 
 
 def _unchanged(segment: Segment, z: State):
-    """What `_carried` starts from: the particle, no change of it, and its linear equation."""
+    """What `_carried` starts from: the particle, no change of it, and room for its linear equation."""
     change = jnp.zeros((2, 2 * z.x.shape[0] + 1, segment.field.size), z.x.dtype)
-    return z, change, _linear(segment, z, jnp.zeros_like(z.x, shape=()))
+    room = jax.eval_shape(lambda z: _linear(segment, z, jnp.zeros_like(z.x, shape=())), z)
+    return z, change, jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), room)
 
 
 def _stages(z: State):
@@ -132,11 +132,6 @@ def _shares(here: _Linear):
     return 1 - here.late, here.late
 
 
-def _rate(segment: Segment, z: State, s) -> State:
-    """dz/ds."""
-    return jax.tree.map(lambda k: segment.duration * k, rates(segment.field, segment.coefficients(s), z))
-
-
 def _linear(segment: Segment, z: State, s) -> _Linear:
     c, h = segment.coefficients(s), segment.duration
     value, still, divergence, source = segment.field.tangent(c, z.x, z.score)
@@ -165,13 +160,21 @@ def _carried(segment: Segment, carry: tuple[State, Array, _Linear], start, stop)
         z, change, first = carry
         s = start + i.astype(start.dtype) * ds
         end = advance_point(segment, z, s, s + ds)
-        # Hermite's cubic between the ends, right to the fourth order as the steps are.
-        between = lambda a, b, f, g: (a + b) / 2 + ds / 8 * (f - g)
-        middle = jax.tree.map(between, z, end, first.rate, _rate(segment, end, s + ds))
-        way = jax.tree.map(lambda a, b: jnp.stack([a, b]), middle, end)
-        both = jax.vmap(lambda z, s: _linear(segment, z, s))(way, jnp.stack([s + ds / 2, s + ds]))
-        later, last = (jax.tree.map(lambda a, k=k: a[k], both) for k in (0, 1))
-        return end, _changed(change, first, later, last, ds), last
+
+        def equation(j, known):
+            """At the start of all, at the end, half-way: one after the other, so that it is compiled once."""
+            slopes = [jax.tree.map(lambda a, k=k: a[k], known.rate) for k in (0, 1)]
+            # Hermite's cubic between the ends, right to the fourth order as the steps are.
+            between = lambda a, b, f, g: (a + b) / 2 + ds / 8 * (f - g)
+            places = jax.tree.map(lambda *a: jnp.stack(a), z, end, jax.tree.map(between, z, end, *slopes))
+            ways = jnp.stack([jnp.zeros_like(ds), ds, ds / 2])
+            found = _linear(segment, jax.tree.map(lambda a: a[j], places), s + ways[j])
+            return jax.tree.map(lambda all, one: all.at[j].set(one), known, found)
+
+        known = jax.tree.map(lambda a: jnp.stack([a, a, a]), first)
+        known = jax.lax.fori_loop(jnp.where(s == 0, 0, 1), 3, equation, known)
+        first, last, middle = (jax.tree.map(lambda a, k=k: a[k], known) for k in range(3))
+        return end, _changed(change, first, middle, last, ds), last
 
     return jax.lax.fori_loop(0, steps, step, carry)
 

@@ -55,10 +55,15 @@ def advance(segment: Segment, start, stop, state: State) -> State:
 
 
 @over_parts
-def velocity(segment: Segment, s, state: State) -> Float[Array, "n d"]:
-    """grad phi at particles that stand at s."""
+def rates_at(segment: Segment, s, state: State) -> tuple[Float[Array, "n d"], Float[Array, "n d"]]:
+    """v = grad phi and grad div v + (grad v)^T u at particles that stand at s: together, to be compiled once."""
     c = segment.coefficients(s)
-    return over_particles(lambda z: segment.field.rates(c, z.x, z.score)[0], state)
+    return over_particles(lambda z: segment.field.rates(c, z.x, z.score)[::2], state)
+
+
+def velocity(segment: Segment, s: float, state: State) -> Float[Array, "n d"]:
+    """grad phi at particles that stand at s."""
+    return rates_at(segment, s, state)[0]
 
 
 @over_parts
@@ -68,16 +73,10 @@ def velocity_gradient(segment: Segment, state: State) -> Float[Array, "n d d"]:
     return over_particles(at, state)
 
 
-@over_parts
 def stiffness(segment: Segment, state: State) -> Float[Array, " n"]:
     """|grad v u| / |u| at the start of the segment: how stiff its equations are at each particle."""
-    c = segment.coefficients(0)
-
-    def at(z):
-        with_u, without = (segment.field.rates(c, z.x, a * z.score)[2] for a in (1.0, 0.0))
-        return jnp.linalg.norm(with_u - without) / (jnp.linalg.norm(z.score) + 1e-300)
-
-    return over_particles(at, state)
+    with_u, without = (rates_at(segment, 0.0, state._replace(score=a * state.score))[1] for a in (1.0, 0.0))
+    return jnp.linalg.norm(with_u - without, axis=1) / (jnp.linalg.norm(state.score, axis=1) + 1e-300)
 
 
 def equations_at(energy: FreeEnergy, segment: Segment, s, state: State) -> Float[Array, "n e"]:
@@ -110,7 +109,6 @@ def potentials(energy: FreeEnergy, state: State) -> Float[Array, " n"]:
     return energy.chemical_potential(state.x, state.log_density)
 
 
-@over_parts
-def residual(energy: FreeEnergy, segment: Segment, s, state: State) -> Float[Array, "n d"]:
+def residual(energy: FreeEnergy, segment: Segment, s: float, state: State) -> Float[Array, "n d"]:
     """v + grad mu at particles that stand at s."""
-    return equations_at(energy, segment, s, state)[:, :-1]
+    return velocity(segment, s, state) + grad_mu(energy, state)
