@@ -55,7 +55,7 @@ def test_a_mean_field_by_its_first_variation_follows_the_exact_path():
 
 
 def test_a_local_functional_reaches_its_compact_equilibrium():
-    exact = Barenblatt(2, 2.0, 0.7, stiffness=1.0)
+    exact = Barenblatt(1, 2.0, 0.7, stiffness=1.0)
     problem = gw.Problem(gw.FreeEnergy(parabola, functional=SQUARE), exact.start)
     solution = gw.solve(problem, layers=2, method=SMALL)
     x = np.asarray(solution.path.transport(exact.start.quasi_sample(3, 8192), node=2))

@@ -71,7 +71,7 @@ def test_the_heat_equation_of_a_mixture():
             call(np.inf)
 
 
-@pytest.mark.parametrize("d", [1, 2, 3])
+@pytest.mark.parametrize("d", [1, 3])
 def test_student_profiles_have_the_moments_of_their_samples(d):
     rho = StudentProfile(np.linspace(-1, 1, d), 1.3, d / 2 + 4)
     for x in (np.asarray(rho.sample(jax.random.key(0), 20_000)), rho.quasi_sample(1, 20_000)):

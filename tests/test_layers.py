@@ -40,7 +40,7 @@ def coupling(key, dim: int) -> CouplingLayer:
 
 
 LAYERS = {"coupling": Case(coupling)}
-DIMENSIONS = (1, 2, 3, 5)
+DIMENSIONS = (1, 2, 5)
 THETAS = (0.0, 0.3, 1.0)
 POINTS = 6
 
