@@ -98,7 +98,7 @@ def _cholesky(case: Case):
     flat = _matrix(case)[:256].reshape(-1, 2 * case.field.size)
     gram, q = flat.T @ flat, flat.shape[1]
     penalty = np.full(q, 1e-3 * gram.max())
-    return lambda: collocation.cholesky(gram, penalty), 0, Work(q**3 / 3, 0.0, work.size_of((2, q, q)))
+    return lambda: collocation.cholesky(gram, penalty, case.field), 0, Work(q**3 / 3, 0.0, work.size_of((2, q, q)))
 
 
 _KERNELS: dict[str, Callable[[Case], Any]] = {

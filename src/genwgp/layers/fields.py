@@ -40,6 +40,11 @@ class AbstractTerm(eqx.Module):
     def size(self) -> int:
         """Number of coefficients."""
 
+    @property
+    def units(self) -> np.ndarray:
+        """A number for each coefficient (p,), the same where they have the same physical unit."""
+        return np.zeros(self.size, int)
+
     @abstractmethod
     def value(self, c: Float[Array, " p"], x: Float[Array, " d"]) -> Float[Array, ""]:
         """phi(x; c)."""
@@ -71,6 +76,11 @@ class Quadratic(AbstractTerm):
     @property
     def size(self) -> int:
         return self.dim * (self.dim + 1) // 2 + self.dim + 1
+
+    @property
+    def units(self) -> np.ndarray:
+        d = self.dim
+        return np.repeat([0, 1, 2], [d * (d + 1) // 2, d, 1])
 
     def _split(self, c: Float[Array, " p"]) -> tuple[Float[Array, "d d"], Float[Array, " d"], Float[Array, ""]]:
         upper = jnp.zeros((self.dim, self.dim), c.dtype).at[np.triu_indices(self.dim)].set(c[: -self.dim - 1])
@@ -372,6 +382,13 @@ class Field(eqx.Module):
         """Which coefficient is a constant added to phi (p,)."""
         last = lambda term: np.arange(term.size) == term.size - 1
         return np.concatenate([last(t) if isinstance(t, Quadratic) else np.zeros(t.size, bool) for t in self.terms])
+
+    @property
+    def units(self) -> np.ndarray:
+        """A number for each coefficient (p,), the same where they are of one term and have the same physical unit."""
+        of_terms = [term.units for term in self.terms]
+        before = np.cumsum([0, *(units.max(initial=-1) + 1 for units in of_terms)])
+        return np.concatenate([units + n for units, n in zip(of_terms, before, strict=False)])
 
     def split(self, c: Float[Array, " p"]) -> list[Float[Array, " q"]]:
         ends = np.cumsum([term.size for term in self.terms])

@@ -91,14 +91,20 @@ class Factor(NamedTuple):
 def factorise(mean_field: MeanField, segment: Segment, state, root_weight, penalty: Penalty) -> Factor:
     """The Gauss-Newton matrix of the collocation equations at the present coefficients, factorised on the host."""
     matrix = jacobian(mean_field, segment, state, root_weight)
-    return Factor(cholesky(matrix.inner(matrix), np.tile(np.asarray(penalty.weight), 2)), matrix)
+    return Factor(cholesky(matrix.inner(matrix), np.tile(np.asarray(penalty.weight), 2), segment.field), matrix)
 
 
-def cholesky(gram: np.ndarray, penalty: np.ndarray):
-    """The factor of A^T A with the penalty, on the host; None where there is none."""
+def cholesky(gram: np.ndarray, penalty: np.ndarray, field: Field):
+    """The factor of A^T A with the penalty, on the host; None where there is none.
+
+    A feature that hardly any particle sees has a column that is next to zero: its coefficient stays. What that is, the
+    largest column in the same units tells, so that the units of the problem do not matter.
+    """
     diagonal = np.diag(gram)
-    # A feature that no particle sees has a zero column: its coefficient stays.
-    damped = gram + np.diag(penalty + 1e-14 * diagonal.max() + 1e-300)
+    unit = np.tile(field.units, len(gram) // field.size)
+    largest = np.zeros(unit.max() + 1)
+    np.maximum.at(largest, unit, np.nan_to_num(diagonal))
+    damped = gram + np.diag(penalty + 1e-14 * largest[unit] + 1e-300)
     try:
         return cho_factor(damped, lower=True, check_finite=False)
     except LinAlgError:  # a matrix that is not finite, or singular to rounding
@@ -161,7 +167,7 @@ def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> Ex
     gram, slope = b.inner(b), b.transposed(rest)
     diagonal, fits = np.where(field.constant, 0, np.diag(gram)), []
     for ridge in ridges:
-        factor = cholesky(gram, ridge * diagonal)
+        factor = cholesky(gram, ridge * diagonal, field)
         if factor is not None:
             step = cho_solve(factor, slope, check_finite=False)
             squares = ((rest_held - b_held.times(step)) ** 2).sum(1)

@@ -13,14 +13,16 @@ from genwgp.solvers.features import Features, at_rest, carried
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.particles import Choice
 from genwgp.solvers.segment import FIRST, Segment, constant, equations, grad_mu, stiffness
-from genwgp.solvers.simplified import simplified_newton
+from genwgp.solvers.simplified import implicit_start, simplified_newton
 
 RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
 FITTED = 1e-3  # residual over ||grad mu|| that a segment must reach, or what the features left before it
 SOLVED, EXACT = 2e-5, 1e-7  # residual over ||grad mu|| where Newton's method may stop, with many features and with few
 TRIMS = 3  # times that outliers are left out of a fit
 OUTLIER = 1000  # squared residual over its upper decile from which a particle is one
-FINE = 3.0  # Runge-Kutta steps in the time 1 / |grad v| of the stiffest particles
+FAST = 0.1  # residual of the predicted velocity over ||grad mu||, up to which Newton's method starts from it
+FINE = 3.0  # Runge-Kutta steps in the time 1 / |grad v| of stiff particles
+STIFF = 0.99  # quantile of |grad v| of stiff particles; the few above, in the far tail, would take ten times as many
 DENSE = 3  # dimensions up to which whole Jacobians cost little
 SUBSTEPS = 96  # Runge-Kutta steps in a segment, at most
 
@@ -59,12 +61,12 @@ def fit_segment(
     base = _levelled(energy, field, base, choice)
     explicit = _explicit(energy, features, field, base, choice, hold)
     segment = _predicted(features, last, field, explicit.coefficients, h)
-    stiff = float(np.quantile(np.asarray(stiffness(segment, choice.state)), 0.999))
+    stiff = float(np.quantile(np.asarray(stiffness(segment, choice.state)), STIFF))
     # What the integrator gets wrong of the score is not a gradient: no potential can make up for it afterwards.
     steps = int(np.clip(np.nan_to_num(np.ceil(FINE * finer * h * stiff), nan=SUBSTEPS), 2, SUBSTEPS))
     segment = segment._replace(substeps=jnp.asarray(steps))
-    segment, now = _better_start(mean_field, features, segment, choice, root, explicit.penalty)
     size = float(jnp.linalg.norm(grad_mu(energy, choice.state) * root[:, :-1]))
+    segment, now = _better_start(mean_field, features, segment, choice, root, explicit.penalty, size)
     floor = (SOLVED if features.rich else EXACT) * size
     enough = max(FITTED * size, 1.5 * explicit.left)
     segment, left = _solved(mean_field, segment, now, choice, root, explicit.penalty, floor, enough)
@@ -143,14 +145,19 @@ def _predicted(features: Features, last: Segment | None, field: Field, c, h: flo
     return segment._replace(first=c + FIRST * h * slope, second=c + h * slope)
 
 
-def _better_start(mean_field: MeanField, features: Features, segment: Segment, choice: Choice, root, penalty):
-    """Where Newton starts, with its stages: as predicted, or rest where that is too fast for a step of this size."""
-    trials = [segment]
-    if features.linear:
+def _better_start(mean_field: MeanField, features: Features, segment: Segment, choice: Choice, root, penalty, size):
+    """Where Newton starts, with its stages: as predicted, or from rest where that is too fast for a step of this size.
+
+    `size`: of the force. Whatever starts better than the others.
+    """
+    start = lambda segment: (segment, col.collocate(mean_field, segment, choice.state, root, penalty))
+    starts = [start(segment)]
+    if features.linear and not starts[0][1].size < FAST * size:
         rest = _levelled(mean_field.now(), segment.field, 0 * segment.first, choice)
-        trials.append(segment._replace(first=rest, second=rest))
-    pairs = [(trial, col.collocate(mean_field, trial, choice.state, root, penalty)) for trial in trials]
-    return min(pairs, key=lambda pair: pair[1].size)
+        rest = segment._replace(first=rest, second=rest)
+        damped = implicit_start(mean_field, rest, choice.state, root, penalty)
+        starts += [start(segment) for segment in (rest, damped) if segment is not None]
+    return min(starts, key=lambda pair: pair[1].size)
 
 
 def _smallest_good(errors: np.ndarray, negligible: float) -> int:

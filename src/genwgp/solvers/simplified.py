@@ -51,14 +51,28 @@ def simplified_newton(
         if not np.isfinite(now.size):
             return None
         moves.append(_move(model, segment, residuals, moves))
-        first, second = np.stack([np.asarray(segment.first), np.asarray(segment.second)]) + moves[-1]
-        segment = segment._replace(first=jnp.asarray(first), second=jnp.asarray(second))
+        segment = _moved(segment, moves[-1])
         now = collocate(mean_field, segment, state, root_weight, penalty)
         residuals.append(_rows(now))
         history.append(now.size)
         if now.size <= floor or (len(history) > 3 and abs(now.size / history[-3] - 1) < SETTLED):
             return segment, now, history
     return None
+
+
+def implicit_start(mean_field: MeanField, rest: Segment, state: State, root_weight, penalty: Penalty) -> Segment | None:
+    """One step of the method from a segment in which nothing moves: the linearly implicit step of Radau.
+
+    Where forces are steep a velocity that stays as it is throws particles past where they would come to rest; this one
+    is damped there. None where the matrix cannot be factorised.
+    """
+    now = collocate(mean_field, rest, state, root_weight, penalty)
+    model = _model(mean_field.now(), rest, state, root_weight, penalty)
+    return None if model is None else _moved(rest, _move(model, rest, [_rows(now)], []))
+
+
+def _moved(segment: Segment, move: np.ndarray) -> Segment:
+    return segment._replace(first=segment.first + jnp.asarray(move[0]), second=segment.second + jnp.asarray(move[1]))
 
 
 def _rows(stages: Stages) -> Float[np.ndarray, "2 n e"]:
@@ -80,7 +94,7 @@ def _model(energy: FreeEnergy, segment: Segment, state: State, root_weight, pena
     moved = float(segment.duration) * moved
     cross = np.kron(RADAU, still.inner(moved))
     gram = np.kron(np.eye(2), still.inner(still)) + cross + cross.T + np.kron(RADAU.T @ RADAU, moved.inner(moved))
-    factor = cholesky(gram, np.tile(np.asarray(penalty.weight), 2))
+    factor = cholesky(gram, np.tile(np.asarray(penalty.weight), 2), segment.field)
     return None if factor is None else _Model(still, moved, factor, penalty)
 
 
