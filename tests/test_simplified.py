@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.linalg import cho_solve
 
 import genwgp as gw
 from genwgp import parts
@@ -14,7 +15,7 @@ from genwgp.solvers.features import Features, at_rest
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.particles import initial_state
 from genwgp.solvers.segment import Segment, velocity
-from genwgp.solvers.simplified import _model, _move, simplified_newton
+from genwgp.solvers.simplified import _model, _move, implicit_start, simplified_newton
 
 D, DIM = 0.7, 4
 START = gw.Gaussian(np.full(DIM, 0.3), 0.5)
@@ -60,6 +61,35 @@ def test_both_newton_methods_find_the_same_velocities():
     for s in (0.0, 1.0):
         a, b = (np.asarray(velocity(one, s, state)) for one in (simplified, whole))
         assert np.sqrt(((a - b) ** 2).mean()) < 2e-3 * np.sqrt((b**2).mean())
+
+
+def test_the_implicit_start_is_damped_where_forces_are_steep():
+    """On a segment in which the velocity of its start would throw particles far past their rest."""
+    mean_field, segment, state, root, penalty = started(0.1)
+    rest = segment._replace(first=0 * segment.first, second=0 * segment.second)
+    damped = implicit_start(mean_field, rest, state, root, penalty)
+    assert damped is not None
+    thrown, still, start = (
+        col.collocate(mean_field, one, state, root, penalty).size for one in (segment, rest, damped)
+    )
+    assert start < 0.7 * min(thrown, still)
+
+
+def test_damping_does_not_depend_on_units():
+    """Columns of one unit times a factor: the solution divided by it. A column that nothing sees stays at zero."""
+    field = fields.Field((fields.Quadratic(jnp.zeros(2)), fields.Waves(jnp.ones((3, 2)), jnp.arange(3.0))))
+    rng = np.random.default_rng(2)
+    assert list(field.units) == [0, 0, 0, 1, 1, 2, 3, 3, 3]
+    matrix, rest = rng.normal(size=(50, field.size)), rng.normal(size=50)
+    matrix[:, -1] = 0
+    factors = np.array([1e7, 1.0, 1e-7, 1e4])[field.units]
+
+    def solution(matrix):
+        return cho_solve(col.cholesky(matrix.T @ matrix, np.zeros(field.size), field), matrix.T @ rest)
+
+    expected = solution(matrix)
+    np.testing.assert_allclose(factors * solution(matrix * factors), expected, rtol=1e-9)
+    assert expected[-1] == 0
 
 
 def test_steps_are_the_same_where_jax_computes_on_an_accelerator(monkeypatch):
