@@ -79,8 +79,6 @@ class Target:
         found = [reference.density(t) for t in TIMES]
         points, weights = zip(*(places(rho, problem.initial.dim) for rho in found), strict=True)
         log_q = [np.asarray(rho.log_prob(x)) for rho, x in zip(found, points, strict=True)]
-        if problem.initial.dim not in GRID:
-            weights = [np.exp(-values) / len(values) for values in log_q]
         return cls(points, weights, log_q, [rho.mean for rho in found], [rho.covariance for rho in found])
 
     def variation(self, i: int, log_p: np.ndarray) -> float:
@@ -96,9 +94,10 @@ class Target:
 
 
 def places(rho: Any, dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """A grid over six standard deviations each way, cut to a box around samples; or quasi-random samples of rho."""
+    """Points and weights of an integral: a grid in a box around samples, or quasi-random samples of rho."""
     if dim not in GRID:
-        return np.asarray(rho.quasi_sample(11, SAMPLES)), np.ones(SAMPLES)
+        points = rho.quasi_sample(11, SAMPLES)
+        return np.asarray(points), np.exp(-np.asarray(rho.log_prob(points))) / SAMPLES
     x = np.asarray(rho.sample(jax.random.key(11), 20_000))
     margin = 0.25 * np.ptp(x, axis=0)
     axes = [np.linspace(a, b, GRID[dim]) for a, b in zip(x.min(0) - margin, x.max(0) + margin, strict=True)]
@@ -111,7 +110,7 @@ def work_off(method: str, problem: str, budget: float, settings: int, target: Ta
     jax.config.update("jax_enable_x64", method in DOUBLE)
     compiling = [0.0]
     jax.monitoring.register_event_duration_secs_listener(
-        lambda name, seconds, **_: compiling.append(seconds) if "backend_compile" in name else None
+        lambda event, duration_secs, **_: compiling.append(duration_secs) if "backend_compile" in event else None
     )
     module, task = importlib.import_module(f"peers.{METHODS[method]}"), Task.of(problem_of(problem), TIMES)
     whole = 0.0
@@ -153,10 +152,11 @@ def rows_of(method: str, problem: str, given: Any, target: Path, cache: str) -> 
 
 def measure(problem: str, given: Any, stored: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        target, path = Target.of(problem_of(problem)), Path(folder) / "target.npz"
+        made, path = problem_of(problem), Path(folder) / "target.npz"
+        target = Target.of(made)
         np.savez(path, **vars(target))
         for method in given.methods:
-            if method == "finite volumes" and problem_of(problem).initial.dim not in GRID:
+            if method == "finite volumes" and made.initial.dim not in GRID:
                 continue
             for label in (method, WARM) if method == "genwgp" else (method,):
                 cache = str(Path(folder) / METHODS[method])

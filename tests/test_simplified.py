@@ -67,11 +67,10 @@ def test_the_implicit_start_is_damped_where_forces_are_steep():
     """On a segment in which the velocity of its start would throw particles far past their rest."""
     mean_field, segment, state, root, penalty = started(0.1)
     rest = segment._replace(first=0 * segment.first, second=0 * segment.second)
-    damped = implicit_start(mean_field, rest, state, root, penalty)
+    stages = lambda segment: col.collocate(mean_field, segment, state, root, penalty)
+    damped = implicit_start(mean_field, rest, stages(rest), state, root, penalty)
     assert damped is not None
-    thrown, still, start = (
-        col.collocate(mean_field, one, state, root, penalty).size for one in (segment, rest, damped)
-    )
+    thrown, still, start = (stages(one).size for one in (segment, rest, damped))
     assert start < 0.7 * min(thrown, still)
 
 

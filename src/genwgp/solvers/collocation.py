@@ -121,11 +121,10 @@ def newton_direction(factor: Factor, segment: Segment, stages: Stages, penalty: 
     rest = stages.residuals.reshape(len(stages.residuals), -1)
     slope = factor.jacobian.transposed(rest) + np.asarray(penalty.pull(segment)).ravel()
     step = -cho_solve(factor.cholesky, slope, check_finite=False)
-    moved = segment._replace(
-        first=segment.first + step[: step.size // 2], second=segment.second + step[step.size // 2 :]
-    )
+    direction = step.reshape(2, -1)
+    moved = segment.changed(direction)
     left = np.sqrt(np.sum((rest + factor.jacobian.times(step)) ** 2) + float(penalty.value(moved)))
-    return step.reshape(2, -1), float(left)
+    return direction, float(left)
 
 
 def size_of_most(squares: np.ndarray) -> float:
@@ -224,8 +223,7 @@ def _line_search(mean_field, segment, state, root_weight, penalty, direction, no
     if direction is None:
         return None
     for fraction in FRACTIONS:
-        first, second = segment.first + fraction * direction[0], segment.second + fraction * direction[1]
-        trial = segment._replace(first=first, second=second)
+        trial = segment.changed(fraction * direction)
         new = collocate(mean_field, trial, state, root_weight, penalty)
         if new.size < now.size * (1 - 1e-3):
             return trial, new

@@ -155,8 +155,10 @@ def _better_start(mean_field: MeanField, features: Features, segment: Segment, c
     if features.linear and not starts[0][1].size < FAST * size:
         rest = _levelled(mean_field.now(), segment.field, 0 * segment.first, choice)
         rest = segment._replace(first=rest, second=rest)
-        damped = implicit_start(mean_field, rest, choice.state, root, penalty)
-        starts += [start(segment) for segment in (rest, damped) if segment is not None]
+        starts.append(start(rest))
+        damped = implicit_start(mean_field, *starts[-1], choice.state, root, penalty)
+        if damped is not None:
+            starts.append(start(damped))
     return min(starts, key=lambda pair: pair[1].size)
 
 

@@ -27,6 +27,10 @@ class Segment(NamedTuple):
     def coefficients(self, s):
         return self.first + (self.second - self.first) * (s - FIRST) / (1 - FIRST)
 
+    def changed(self, step) -> "Segment":
+        """With other coefficients: a step (2, p) added, of both Radau points."""
+        return self._replace(first=self.first + step[0], second=self.second + step[1])
+
 
 def constant(field: Field, c: Float[Array, " p"]) -> Segment:
     """A segment whose coefficients are the same all along: for equations at particles that stand still."""

@@ -51,7 +51,7 @@ def simplified_newton(
         if not np.isfinite(now.size):
             return None
         moves.append(_move(model, segment, residuals, moves))
-        segment = _moved(segment, moves[-1])
+        segment = segment.changed(moves[-1])
         now = collocate(mean_field, segment, state, root_weight, penalty)
         residuals.append(_rows(now))
         history.append(now.size)
@@ -60,19 +60,16 @@ def simplified_newton(
     return None
 
 
-def implicit_start(mean_field: MeanField, rest: Segment, state: State, root_weight, penalty: Penalty) -> Segment | None:
+def implicit_start(
+    mean_field: MeanField, rest: Segment, now: Stages, state: State, root_weight, penalty: Penalty
+) -> Segment | None:
     """One step of the method from a segment in which nothing moves: the linearly implicit step of Radau.
 
     Where forces are steep a velocity that stays as it is throws particles past where they would come to rest; this one
     is damped there. None where the matrix cannot be factorised.
     """
-    now = collocate(mean_field, rest, state, root_weight, penalty)
     model = _model(mean_field.now(), rest, state, root_weight, penalty)
-    return None if model is None else _moved(rest, _move(model, rest, [_rows(now)], []))
-
-
-def _moved(segment: Segment, move: np.ndarray) -> Segment:
-    return segment._replace(first=segment.first + jnp.asarray(move[0]), second=segment.second + jnp.asarray(move[1]))
+    return None if model is None else rest.changed(_move(model, rest, [_rows(now)], []))
 
 
 def _rows(stages: Stages) -> Float[np.ndarray, "2 n e"]:

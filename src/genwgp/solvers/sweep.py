@@ -394,8 +394,8 @@ class _Run:
         self.mean_field = self.mean_field.moved(segment)
         self.energy = self.mean_field.now()
         self.test, h = states[-1], float(segment.duration)
-        r = residual(self.energy, segment, 1.0, self.test)
         gradient = grad_mu(self.energy, self.test)
+        r = velocity(segment, 1.0, self.test) + gradient
         size = rms(gradient)
         self.force = trimmed_rms(gradient) + TINY
         bad = np.asarray((residual(self.energy, segment, 1.0, self.pool.state) ** 2).sum(1))
