@@ -80,18 +80,19 @@ def assert_same(one: gw.Solution, other: gw.Solution):
 
 
 @pytest.mark.parametrize(
-    ("make", "method", "horizon"),
-    [(together, SWEEP, 0.1), (alone, ADAM, 0.3)],
+    ("make", "method", "horizon", "step"),
+    [(together, SWEEP, 0.1, "genwgp.solvers.sweep._Run.advance"), (alone, ADAM, 0.3, None)],
     ids=["sweep", "adam"],
 )
-def test_what_was_cut_off_ends_at_the_same_numbers(tmp_path, make, method, horizon):
+def test_what_was_cut_off_ends_at_the_same_numbers(tmp_path, monkeypatch, make, method, horizon, step):
+    """After an error, and after Ctrl-C; once it has ended, nothing is computed again."""
     problem, told = make(), []
 
-    def solve(stop=None, **options):
+    def solve(stop=None, by=KeyboardInterrupt, **options):
         def progress(event):
             told.append(event)
             if event.step == stop:
-                raise KeyboardInterrupt
+                raise by
 
         told.clear()
         action = FiniteHorizonAction(horizon)
@@ -99,11 +100,15 @@ def test_what_was_cut_off_ends_at_the_same_numbers(tmp_path, make, method, horiz
 
     whole, events = solve(), list(told)
     folder = tmp_path / "run"
-    for event in (events[0], events[-2]):
-        assert solve(stop=event.step, checkpoint=folder).result == gw.Result.INTERRUPTED
+    with pytest.raises(MemoryError):
+        solve(stop=events[0].step, by=MemoryError, checkpoint=folder)
+    assert solve(stop=events[-2].step, checkpoint=folder).result == gw.Result.INTERRUPTED
     again = solve(checkpoint=folder)
     assert_same(again, whole)
     assert told[-1]._replace(seconds_left=0) == events[-1]._replace(seconds_left=0)
+    if step is not None:
+        monkeypatch.delattr(step)
+        assert_same(solve(checkpoint=folder), whole)
     with pytest.raises(RunFolderError, match=r"run: unfinished; `genwgp solve --resume .*run` goes on with it"):
         load(folder, problem)
     save(again, folder)
@@ -132,15 +137,6 @@ def test_the_next_segment_is_the_same_with_all_kinds_of_features(make):
     assert (len(cut.segments), len(again.segments)) == (1, 2)
     for one, other in zip(jax.tree.leaves(again.segments), jax.tree.leaves(whole.segments), strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def test_nothing_is_computed_again_once_it_has_ended(tmp_path, monkeypatch):
-    solve = lambda: gw.solve(
-        alone(), FiniteHorizonAction(0.1), layers=2, method=SWEEP, throw=False, checkpoint=tmp_path / "run"
-    )
-    whole = solve()
-    monkeypatch.delattr("genwgp.solvers.sweep._Run.advance")
-    assert_same(solve(), whole)
 
 
 def kept(count: int) -> Kept:
@@ -353,7 +349,7 @@ def test_show_tells_how_far_an_unfinished_run_is(folder):
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory):
-    """A problem file and, in `cut`, a solve of it that Ctrl-C has ended after two segments."""
+    """A problem file, in `whole` a solve of it, and in `cut` one that Ctrl-C has ended after two segments."""
 
     def stop(_, event):
         if event.step == 2:
@@ -363,8 +359,9 @@ def interrupted(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         patch.setattr("genwgp.cli.solve.use_compilation_cache", lambda: None)
-        patch.setattr("genwgp.cli.progress.Progress.__call__", stop)
         Path("small.toml").write_text(FILE)
+        assert run("solve", "small.toml", *SET, "--out", "whole", "--no-pictures").exit_code == 0
+        patch.setattr("genwgp.cli.progress.Progress.__call__", stop)
         outcome = run("solve", "small.toml", *SET, "--out", "cut", "--no-pictures")
     assert outcome.exit_code == 130
     assert "`genwgp solve --resume cut` goes on with it" in outcome.stderr
@@ -401,8 +398,6 @@ def test_the_command_goes_on_with_what_the_folder_says(workplace):
     assert run("solve", "--resume", "cut", "--no-pictures", "--layers", "2").exit_code == 0
     assert not any(file.exists() for file in stale)  # they were of the path so far
     assert Path("cut/pictures/mine.png").exists()
-    Path("small.toml").write_text(FILE)
-    assert run("solve", "small.toml", *SET, "--out", "whole", "--no-pictures").exit_code == 0
     assert Path("cut/layers.safetensors").read_bytes() == Path("whole/layers.safetensors").read_bytes()
     assert not is_begun("cut")
     assert "nothing to resume" in complaint("solve", "--resume", "cut")
@@ -481,5 +476,4 @@ def test_kills_at_random_moments(workplace):
         killed(workplace, draw.uniform(0.2, 3.0))
     assert is_begun("run")  # no kill came too late
     killed(workplace, 300)
-    assert run("solve", "small.toml", *SET, "--out", "whole", "--no-pictures").exit_code == 0
     assert_same(load("run"), load("whole"))

@@ -26,7 +26,7 @@ from genwgp.references import (
     reference_for,
 )
 
-few = settings(max_examples=6)  # each compiles anew: exponents and dimensions are compiled in
+few = settings(max_examples=3)  # each compiles anew: exponents and dimensions are compiled in
 REFERENCES = Path(gw.references.__file__).parent
 
 
@@ -206,8 +206,7 @@ def test_free_energy_decays_at_the_rate_of_the_dissipation(name):
     assert path.describe().startswith("exact: ")
 
 
-@few
-@given(d=st.integers(1, 4), power=st.floats(0.0, 4.0), seed=st.integers(0, 1000))
+@pytest.mark.parametrize(("d", "power", "seed"), [(1, 0.0, 0), (2, 1.7, 1), (4, 4.0, 2)])
 def test_balls_have_the_moments_of_their_samples(d, power, seed):
     rho = Ball(np.linspace(-1, 1, d), 1.3, power)
     n, spread = 8000, 5 * 1.3 / np.sqrt(8000)

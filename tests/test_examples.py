@@ -38,7 +38,7 @@ def test_the_page_has_all_of_them():
 def test_the_double_well_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     module = example("double_well")
-    few = gw.CausalSweep(pool=1024, train=1024, test=1024, segments=2)
+    few = gw.Adam(steps=20, particles=64, width=4, couplings=1, points=1)
     solve = module.solve
     monkeypatch.setattr(module, "solve", lambda: solve(method=few, throw=False))
     module.main()

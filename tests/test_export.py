@@ -57,7 +57,7 @@ def _design(field: Field) -> jax.Array:
     """d (v_1(e_1), v_2(e_1), v_1(e_2), v_2(e_2), v(0)) / d c, of a velocity that is affine in x."""
     points = [jnp.array([1.0, 0.0]), jnp.array([0.0, 1.0]), jnp.zeros(2)]
     v = lambda c: jnp.concatenate([jax.grad(lambda x: field.value(c, x))(x) for x in points])
-    return jax.jacobian(v)(jnp.zeros(field.size))
+    return jax.jit(jax.jacobian(v))(jnp.zeros(field.size))
 
 
 EXACT = gw.Gaussian(np.exp(0.3) * np.array([0.5, -1.0]), 0.2 * np.exp(0.6))

@@ -17,7 +17,7 @@ from mutations import (
     with_comparison,
 )
 
-TRIED, PAGES = 150, 40
+TRIED, PAGES = 100, 25
 
 
 @pytest.fixture(scope="module")
