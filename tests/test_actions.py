@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jax.flatten_util import ravel_pytree
 
 import genwgp as gw
 from genwgp.actions import (
@@ -201,10 +202,8 @@ def particles(n: int = 64) -> State:
 @functools.partial(jax.jit, static_argnums=1)
 def chain(size: float, K: int = 3) -> CouplingLayer:
     layers = stack_layers(lambda key: CouplingLayer.create(key, 2, width=4, couplings=1), K, jax.random.key(1))
-    leaves, structure = jax.tree.flatten(layers)
-    keys = jax.random.split(jax.random.key(2), len(leaves))
-    noisy = [a + size * jax.random.normal(k, a.shape) for a, k in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(structure, noisy)
+    flat, rebuilt = ravel_pytree(layers)  # one draw, since each of its own is compiled
+    return rebuilt(flat + size * jax.random.normal(jax.random.key(2), flat.shape))
 
 
 class Plain(AbstractLayer):

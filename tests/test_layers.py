@@ -1,4 +1,4 @@
-"""Laws that every layer obeys, over a dictionary of constructors, in one to five dimensions and both precisions."""
+"""Laws that every layer obeys, over a dictionary of constructors, in one and three dimensions and both precisions."""
 
 import functools
 import math
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jax.flatten_util import ravel_pytree
 
 from genwgp.errors import InputError
 from genwgp.layers import AbstractLayer, CouplingLayer, State, stack_layers
@@ -28,10 +29,8 @@ class Case(NamedTuple):
 
 def perturbed(layer, key, size: float):
     """The layer with normal noise on every array, so that nothing is zero or symmetric by construction."""
-    leaves, structure = jax.tree.flatten(layer)
-    keys = jax.random.split(key, len(leaves))
-    noisy = [a + size * jax.random.normal(k, a.shape, a.dtype) for a, k in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(structure, noisy)
+    flat, rebuilt = ravel_pytree(layer)  # one draw, since each of its own is compiled
+    return rebuilt(flat + size * jax.random.normal(key, flat.shape, flat.dtype))
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -40,7 +39,7 @@ def coupling(key, dim: int) -> CouplingLayer:
 
 
 LAYERS = {"coupling": Case(coupling)}
-DIMENSIONS = (1, 2, 5)
+DIMENSIONS = (1, 3)
 THETAS = (0.0, 0.3, 1.0)
 POINTS = 6
 
@@ -127,7 +126,7 @@ def test_divergence_of_the_velocity_is_the_growth_of_volume(case):
     np.testing.assert_allclose(found["divergence"], found["volume"], rtol=1e-8, atol=1e4 * exact)
 
 
-@pytest.mark.parametrize("dim", [1, 3])
+@pytest.mark.parametrize("dim", DIMENSIONS)
 @pytest.mark.parametrize("name", LAYERS)
 def test_float32_stays_float32_and_agrees_with_float64(name, dim):
     single, double = measured(name, dim, jnp.float32), measured(name, dim, jnp.float64)
@@ -141,7 +140,7 @@ def test_float32_stays_float32_and_agrees_with_float64(name, dim):
 
 @functools.cache
 def round_trip(dim: int):
-    layer = CouplingLayer.create(jax.random.key(0), dim, width=6, couplings=3)
+    layer = CouplingLayer.create(jax.random.key(0), dim, width=6, couplings=2)
 
     def trip(seed, size, theta, y):
         shaken = perturbed(layer, jax.random.key(seed), size)
@@ -210,7 +209,9 @@ def test_affine_coupling_is_that_of_flowjax():
             s = BOUND * jnp.tanh(self.raw / BOUND)
             return (y - self.shift) * jnp.exp(-s), -s
 
-    ours = perturbed(AffineCouplings.create(jax.random.key(3), 4, 7, 1), jax.random.key(4), 0.5)
+    ours = jax.jit(lambda a, b: perturbed(AffineCouplings.create(a, 4, 7, 1), b, 0.5))(
+        jax.random.key(3), jax.random.key(4)
+    )
     kept, moved = np.array([0, 2]), np.array([1, 3])
     zero = jnp.zeros(())
     theirs = bijections.Coupling(
@@ -224,20 +225,25 @@ def test_affine_coupling_is_that_of_flowjax():
     weights = [ours.hidden[0][:, kept], ours.hidden_bias[0], pairs(ours.out[0]), pairs(ours.out_bias[0])]
     theirs = eqx.tree_at(lambda m: [a for n in m.conditioner.layers for a in (n.weight, n.bias)], theirs, weights)
     x, order = jnp.array([0.3, -1.2, 0.8, 2.0]), np.concatenate([kept, moved])
-    y, log_det = ours.forward(x, jnp.asarray(1.0))
-    their_y, their_log_det = theirs.transform_and_log_det(x[order])
+    y, log_det = eqx.filter_jit(ours.forward)(x, jnp.asarray(1.0))
+    their_y, their_log_det = eqx.filter_jit(theirs.transform_and_log_det)(x[order])
     np.testing.assert_allclose(y[order], their_y, atol=1e-13)
     np.testing.assert_allclose(log_det, their_log_det, atol=1e-13)
     assert abs(float(log_det)) > 0.01
 
 
+def wider(layer):
+    """The same layer with other shapes."""
+    return jax.tree.map(lambda a: jnp.stack([a, a]), layer)
+
+
 def test_stacked_layers_are_the_layers():
-    layers = [coupling(jax.random.key(i), 2) for i in range(3)]
+    layers = [coupling(jax.random.key(i), 1) for i in range(3)]
     stacked = stack_layers(layers, 3)
     for i, layer in enumerate(layers):
         assert eqx.tree_equal(jax.tree.map(lambda a, i=i: a[i], stacked), layer)
-    made = jax.jit(lambda key: stack_layers(lambda k: CouplingLayer.create(k, 3, 4, 1), 4, key))(jax.random.key(2))
-    last = jax.jit(lambda k: CouplingLayer.create(k, 3, 4, 1))(jax.random.split(jax.random.key(2), 4)[3])
+    made = jax.jit(lambda key: stack_layers(lambda k: coupling(k, 1), 4, key))(jax.random.key(2))
+    last = coupling(jax.random.split(jax.random.key(2), 4)[3], 1)
     assert eqx.tree_equal(jax.tree.map(lambda a: a[3], made), last)
 
 
@@ -249,8 +255,8 @@ def test_stacked_layers_are_the_layers():
         (lambda: CouplingLayer.create(jax.random.key(0), 2, couplings=0), r"CouplingLayer\.couplings: got 0"),
         (lambda: stack_layers(lambda key: CouplingLayer.create(key, 2), 2), r"stack_layers\.key"),
         (lambda: stack_layers([], 1), r"stack_layers\.layers: got 0 layers"),
-        (lambda: stack_layers([coupling(jax.random.key(0), d) for d in (2, 3)], 2), "2 sets of shapes"),
-        (lambda: stack_layers([coupling(jax.random.key(0), d) for d in (1, 2)], 2), "2 structures"),
+        (lambda: stack_layers([line := coupling(jax.random.key(0), 1), wider(line)], 2), "2 sets of shapes"),
+        (lambda: stack_layers([coupling(jax.random.key(0), d) for d in DIMENSIONS], 2), "2 structures"),
     ],
 )
 def test_wrong_input_is_named(make, message):

@@ -28,7 +28,7 @@ def test_mckean_vlasov(kernel):
     start = gw.Gaussian([1.5, -1.0], [[0.3, 0.1], [0.1, 0.2]])
     exact = McKeanVlasov(np.eye(2), np.zeros(2), 2 * np.eye(2), 1.0, start)
     problem = gw.Problem(FreeEnergy(parabola, gw.Entropy(1.0), kernel), start)
-    path = gw.solve(problem, gw.FiniteHorizonAction(0.2), layers=4, method=SMALL).path
+    path = gw.solve(problem, gw.FiniteHorizonAction(0.2), layers=2, method=SMALL).path
     for time in (0.1, 0.2):
         (mean, covariance), rho = moments(path, start, time), exact.density(time)
         np.testing.assert_allclose(mean, rho.mean, atol=2e-3)
