@@ -5,6 +5,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -110,8 +111,18 @@ def pulled(c: float, at: float = 0.0) -> VelocityLayer:
     )
 
 
+class Parabola(eqx.Module):
+    """V whose numbers are arrays: compiled once."""
+
+    at: Any
+    constant: Any
+
+    def __call__(self, x):
+        return 0.5 * (x[0] - self.at) ** 2 + self.constant
+
+
 def measured(c: float, constant: float = 0.0, at: float = 0.0) -> Any:
-    problem = on_a_line(lambda x: 0.5 * (x[0] - at) ** 2 + constant, at + 1.0)
+    problem = on_a_line(Parabola(jnp.asarray(at), jnp.asarray(constant)), at + 1.0)
     return measure(problem, pulled(c, at), gw.GeometricAction(), 3, points=2)
 
 

@@ -1,5 +1,7 @@
 """The simplified Newton method against the one with the whole Jacobian, and the features that it is for."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,14 +28,19 @@ def wells(x):
     return jnp.asarray(HEIGHT, x.dtype) @ (x**2 - 1) ** 2 + 0.2 * x.sum()
 
 
-def fitted(turn=None):
-    """An energy, its rich field at particles of the start, and those particles."""
-    turn = np.eye(DIM) if turn is None else turn
+@cache
+def fitted(seed=None):
+    """An energy, turned at random where there is a seed, its rich field at particles of the start, and those."""
+    turn = turned(seed)
     energy = gw.FreeEnergy(lambda x: wells(jnp.asarray(turn, x.dtype) @ x), gw.Entropy(D))
     x = START.quasi_sample(1, PART + 100)
     features = Features(energy, START, x)
     assert features.rich
     return energy, features.place(energy, x, None, np.random.default_rng(0)), initial_state(START, x)
+
+
+def turned(seed):
+    return np.eye(DIM) if seed is None else np.linalg.qr(np.random.default_rng(seed).normal(size=(DIM, DIM)))[0]
 
 
 def started(h):
@@ -129,8 +136,7 @@ def test_steps_that_are_too_long_for_it_are_left_to_the_other():
 @pytest.mark.parametrize("seed", [0, 1])
 def test_waves_lie_along_the_axes_of_a_sum(seed):
     """However the sum is turned; they then fit the force of a product, grad V + D score, but for their resolution."""
-    turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(DIM, DIM)))[0]
-    _, field, _ = fitted(turn)
+    turn, (_, field, _) = turned(seed), fitted(seed)
     waves = field.terms[-1]
     assert isinstance(waves, fields.Waves)
     weight = np.asarray(waves.weight)
