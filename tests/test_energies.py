@@ -106,8 +106,8 @@ def test_mean_field_is_the_mean_over_pairs(name):
     x = gw.Gaussian([0.3, -0.2], 0.8).sample(jax.random.key(1), 300)  # more than one block
     alone = FreeEnergy(interaction=W)
     among = alone.among(CLOUD)
-    pairs = lambda x, y: jax.vmap(lambda a: jax.vmap(lambda b: W(a - b))(y))(x)
-    forces = lambda x, y: jax.vmap(lambda a: jax.vmap(lambda b: jax.grad(W)(a - b))(y))(x)
+    pairs = jax.jit(lambda x, y: jax.vmap(lambda a: jax.vmap(lambda b: W(a - b))(y))(x))
+    forces = jax.jit(lambda x, y: jax.vmap(lambda a: jax.vmap(lambda b: jax.grad(W)(a - b))(y))(x))
     nothing = jnp.zeros(300)
     np.testing.assert_allclose(among.per_particle(x, nothing), 0.5 * pairs(x, CLOUD).mean(1), rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(among.drift(x), forces(x, CLOUD).mean(1), rtol=1e-9, atol=1e-12)

@@ -10,7 +10,7 @@ from genwgp.errors import InputError
 from genwgp.references import Barenblatt, FiniteVolume, Langevin, McKeanVlasov
 from genwgp.solvers.confinement import spreads
 
-SMALL = gw.CausalSweep(pool=2048, train=1024, test=2048, cloud=1024)
+SMALL = gw.CausalSweep(pool=1024, train=1024, test=1024, cloud=1024)
 START = gw.Gaussian([1.5, -1.0], [[0.3, 0.1], [0.1, 0.2]])
 
 
@@ -48,10 +48,10 @@ def test_it_is_the_interaction_or_the_internal_energy_that_it_stands_for():
 def test_a_mean_field_by_its_first_variation_follows_the_exact_path():
     exact = McKeanVlasov(np.eye(2), np.zeros(2), 2 * np.eye(2), 1.0, START)
     problem = gw.Problem(gw.FreeEnergy(parabola, gw.Entropy(1.0), functional=ATTRACTION), START)
-    path = gw.solve(problem, gw.FiniteHorizonAction(0.15), layers=2, method=SMALL, throw=False).path
-    x = np.asarray(path.transport(START.quasi_sample(3, 8192), time=0.15))
-    np.testing.assert_allclose(x.mean(0), exact.density(0.15).mean, atol=2e-3)
-    np.testing.assert_allclose(np.cov(x.T), exact.density(0.15).covariance, atol=2e-3)
+    path = gw.solve(problem, gw.FiniteHorizonAction(0.1), layers=2, method=SMALL, throw=False).path
+    x = np.asarray(path.transport(START.quasi_sample(3, 8192), time=0.1))
+    np.testing.assert_allclose(x.mean(0), exact.density(0.1).mean, atol=2e-3)
+    np.testing.assert_allclose(np.cov(x.T), exact.density(0.1).covariance, atol=2e-3)
 
 
 def test_a_local_functional_reaches_its_compact_equilibrium():
