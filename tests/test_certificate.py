@@ -14,7 +14,7 @@ from genwgp.diagnostics.certificate import _grown, _least_convexity, certificate
 from genwgp.diagnostics.distances import gaussian_wasserstein
 from genwgp.errors import InputError
 
-SMALL = gw.CausalSweep(pool=2048, train=1024, test=2048)
+SMALL = gw.CausalSweep(pool=1024, train=1024, test=1024)
 
 
 @pytest.fixture(scope="module")

@@ -85,14 +85,14 @@ def test_the_start_lies_above_the_equilibrium(name):
 def test_float32(name):
     with jax.enable_x64(False):
         problem = gw.problems.get(name)
-        x = problem.initial.sample(jax.random.key(0), 4)
-        score = problem.initial.score(x)
-        assert (
-            x.dtype
-            == score.dtype
-            == problem.energy.gradient(x, problem.initial.log_prob(x), score).dtype
-            == jnp.float32
-        )
+
+        def everything(key):
+            x = problem.initial.sample(key, 4)
+            log_density, score = problem.initial.log_prob(x), problem.initial.score(x)
+            return x, log_density, score, problem.energy.gradient(x, log_density, score)
+
+        found = jax.eval_shape(everything, jax.random.key(0))  # types alone: nothing is compiled for them
+        assert {a.dtype for a in found} == {jnp.dtype(jnp.float32)}
 
 
 @pytest.mark.parametrize("dim", [1, 2, 5])
