@@ -103,6 +103,18 @@ def test_the_sweep_follows_the_exact_free_energy(solved):
     assert all(figures.residual < 0.02 for figures in seen if figures.force > 0.1)
 
 
+def test_more_bumps_are_taken_where_fewer_leave_too_much():
+    energy = gw.FreeEnergy(lambda x: jnp.sum(x**4) / 4, gw.Entropy(1.0))
+    plane, line = (features.Features(energy, Gaussian(np.zeros(d), 1.0), RNG.normal(size=(64, d))) for d in (2, 1))
+    for found in (plane, line):
+        found.judge(features.COARSE / 2)
+        assert (found.rich, found.fine) == (True, False)
+        found.judge(features.COARSE * 2)
+    assert (plane.fine, line.fine) == (True, False)
+    field = plane.place(energy, RNG.normal(size=(1500, 2)), None, RNG)
+    assert field.terms[-1].size == features.FINER[2] > features.BUMPS[2]
+
+
 @pytest.mark.parametrize("K", [1, 5, 40])
 def test_layers_of_equal_length_hold_all_segments(solved, K):
     _, outcome, _ = solved

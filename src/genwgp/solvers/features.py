@@ -15,6 +15,7 @@ from genwgp.solvers.particles import farthest_points, spacing2
 # Bumps, bumps that modulate V, and translates of V, by dimension: they resolve what V and the quadratic do not. Bumps
 # do not scale beyond three dimensions, where waves take their place.
 BUMPS = {1: 60, 2: 300, 3: 400}
+FINER, COARSE = {2: 600}, 0.01  # those in their place where they leave more than this of the force
 MODULATING = {1: 8, 2: 8, 3: 12}
 TRANSLATES = {2: 8, 3: 8}
 NEAREST, FARTHEST = 0.05, 0.5  # lengths of the translations over the size of the density
@@ -33,12 +34,15 @@ Slope = Float[np.ndarray, "n d d"] | None
 class Features:
     """Makes the field of each segment; `rich` adds bumps or waves to V, the quadratic and the start's mixture.
 
+    `fine`: more bumps than at first. In the tails, where particles are few, they are worse, so that they are for flows
+    which fewer do not resolve: of modes that exchange mass, say.
+
     A problem whose flow the few structured terms carry (Gaussians under quadratic potentials, in any dimension) is
     solved by them alone; where V is far from quadratic and there is no mixture, that is not tried.
     """
 
     def __init__(self, energy: FreeEnergy, initial: AbstractDensity, x: Float[np.ndarray, "n d"]):
-        self.rich = False
+        self.rich, self.fine, self.dim = False, False, x.shape[1]
         self.mixture = initial if isinstance(initial, Mixture) and energy.diffusion > 0 else None
         # Centre and scale of the structured terms stay the same, so that their coefficients change smoothly in time.
         self.centre = x.mean(0)
@@ -55,6 +59,13 @@ class Features:
         """Whether fields are linear in their coefficients."""
         return self.mixture is None
 
+    def judge(self, unresolved: float) -> None:
+        """More bumps from now on where those of a segment left so much, over ||grad mu||, of the force.
+
+        In the plane only: on a line many wide bumps are too much alike, in space they are too dear.
+        """
+        self.fine |= self.rich and self.dim in FINER and unresolved > COARSE
+
     def place(
         self, energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slope, rng: np.random.Generator
     ) -> Field:
@@ -65,7 +76,7 @@ class Features:
         """
         d = candidates.shape[1]
         terms: list[AbstractTerm] = [Quadratic(jnp.asarray(self.centre))]
-        numbers = (BUMPS, MODULATING, TRANSLATES)
+        numbers = (BUMPS | FINER if self.fine else BUMPS, MODULATING, TRANSLATES)
         bumps, modulating, translates = (number.get(d, 0) if self.rich else 0 for number in numbers)
         sites = _sites(energy, candidates, slope, bumps)
         if energy.potential is not None:

@@ -16,6 +16,7 @@ from genwgp.solvers.segment import FIRST, Segment, constant, equations, grad_mu,
 from genwgp.solvers.simplified import implicit_start, simplified_newton
 
 RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
+SLIGHT = (1e-13, 1e-11)  # and these where many bumps must resolve what fewer left; before, tails would blow up
 FITTED = 1e-3  # residual over ||grad mu|| that a segment must reach, or what the features left before it
 SOLVED, EXACT = 2e-5, 1e-7  # residual over ||grad mu|| where Newton's method may stop, with many features and with few
 TRIMS = 3  # times that outliers are left out of a fit
@@ -122,14 +123,15 @@ def _levelled(energy: FreeEnergy, field: Field, c, choice: Choice) -> Float[Arra
 def _explicit(energy, features: Features, field: Field, base, choice: Choice, hold: Choice) -> _Explicit:
     train, held = (choice.state, _roots(choice)), (hold.state, _roots(hold))
     c, left, weight = base, np.inf, np.zeros(field.size)
+    ridges = SLIGHT + RIDGES if features.fine else RIDGES
     for _ in range(1 if features.linear else 3):
-        fit = col.explicit_fit(energy, field, c, train, held, RIDGES)
+        fit = col.explicit_fit(energy, field, c, train, held, ridges)
         best = _smallest_good(fit.held_out, 1e-6 * fit.before)
         error = float(fit.error[best])
         if not error < min(fit.before, left):
             left = min(left, fit.before)
             break
-        c, left, weight = jnp.asarray(fit.coefficients[best]), error, RIDGES[best] * fit.diagonal
+        c, left, weight = jnp.asarray(fit.coefficients[best]), error, ridges[best] * fit.diagonal
     return _Explicit(c, left, col.Penalty(jnp.asarray(weight), base))
 
 

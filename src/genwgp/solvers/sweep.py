@@ -44,6 +44,7 @@ STRUCTURED = 0.01  # residual over ||grad mu|| up to which the few structured fe
 MIXED = 0.1  # the same for a mixture, whose ridges bumps do not resolve
 STRONG = 1.7  # times ||grad mu||: the force on a particle beyond which its errors are measured relative to it
 LOST, EXACTLY = 10.0, 0.3  # residual over ||grad mu|| from which a particle is not trained on any more
+OWN = 0.5  # residual over its own |grad mu| up to which it is all the same: on a barrier that is where the force is
 REFUSED = 4  # steps halved before they do not do any more (what is not linear may only need a smaller step)
 FALL = 5.0  # largest over smallest speed in a segment
 PEAK = 0.995  # quantile of the density that is called its largest
@@ -251,7 +252,11 @@ class _Run:
             "alive": self.pool.alive,
             "test": tuple(self.test),
             "cloud": None if cloud is None else tuple(cloud),
-            "features": {"rich": self.features.rich, "mixed": self.features.mixture is not None},
+            "features": {
+                "rich": self.features.rich,
+                "fine": self.features.fine,
+                "mixed": self.features.mixture is not None,
+            },
             "numbers": {name: float(getattr(self, name)) for name in NUMBERS},
         }
         return Kept(list(zip(self.segments, self.speeds, self.figures, strict=True)), state)
@@ -276,7 +281,7 @@ class _Run:
         if self.mean_field.cloud is not None:
             self.mean_field = self.mean_field._replace(cloud=_stored(self.mean_field.cloud, state["cloud"]))
         self.energy = self.mean_field.now()
-        self.features.rich = state["features"]["rich"]
+        self.features.rich, self.features.fine = (state["features"][name] for name in ("rich", "fine"))
         if not state["features"]["mixed"]:
             self.features.mixture = None
         for name in NUMBERS:
@@ -315,6 +320,7 @@ class _Run:
                 continue
             if (fit.solved or not self.features.rich) and probe < tol:
                 self._accept(fit.segment, states, speeds, probe)
+                self.features.judge(unresolved)
                 self.step = h * float(np.clip(0.75 * np.sqrt(tol / max(probe, 1e-12)), 0.3, 2.5))
                 return
             h *= float(np.clip(0.8 * np.sqrt(tol / max(probe, 1e-12)), 0.2, 0.5))
@@ -400,7 +406,8 @@ class _Run:
         self.force = trimmed_rms(gradient) + TINY
         bad = np.asarray((residual(self.energy, segment, 1.0, self.pool.state) ** 2).sum(1))
         lost = LOST if self.features.rich else EXACTLY
-        self.pool = self.pool.drop(~np.isfinite(bad) | (bad > (lost * self.force) ** 2))
+        own = np.asarray((grad_mu(self.energy, self.pool.state) ** 2).sum(1))
+        self.pool = self.pool.drop(~np.isfinite(bad) | (bad > np.maximum((lost * self.force) ** 2, OWN**2 * own)))
         self.time += h
         self.arclength += h * float(speeds @ [1, 3, 3, 1]) / 8  # Simpson's three-eighths rule
         self.segments.append(segment)
