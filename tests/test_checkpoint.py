@@ -88,7 +88,7 @@ def test_what_was_cut_off_ends_at_the_same_numbers(tmp_path, monkeypatch, make, 
     """After an error, and after Ctrl-C; once it has ended, nothing is computed again."""
     problem, told = make(), []
 
-    def solve(stop=None, by=KeyboardInterrupt, **options):
+    def solve(stop=None, by: type[BaseException] = KeyboardInterrupt, **options):
         def progress(event):
             told.append(event)
             if event.step == stop:

@@ -146,7 +146,7 @@ def _finite(matrix: Float[np.ndarray, "n d d"]) -> Float[np.ndarray, "n d d"]:
     return np.where(np.isfinite(matrix).all((1, 2), keepdims=True), matrix, 0)
 
 
-def carried(field: Field, previous: Field, c: Float[Array, " p"]) -> Float[Array, " p"]:
+def carried(field: Field, previous: Field, c: Float[Array, " q"]) -> Float[Array, " p"]:
     """Coefficients of a field like those of the one before it, where terms are the same; zero elsewhere.
 
     The centres of bumps and the directions of waves change, so that theirs mean nothing in another field.
