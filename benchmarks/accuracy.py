@@ -1,20 +1,20 @@
 """The defaults against references at eight places of the path, on problems that don't flatter, and of every energy.
 
-    python benchmarks/accuracy.py [--table potentials | energies] [--seeds N] [PROBLEM ...]
+    python benchmarks/accuracy.py [--table potentials | energies] [--seeds N] [--runs DIR] [PROBLEM ...]
 
 writes benchmarks/results/accuracy.md or accuracy-of-energies.md. PROBLEM: labels of the table, as
 "tilted-double-well, diffusion = 0.5"; rows of other problems are kept. Each figure is the mean over the seeds of the
-worst of the eight places.
+worst of the eight places. With `--runs` the runs are kept in a folder, and those that are there are not computed again.
 """
 
 import argparse
-import time
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from tables import earlier, labelled, machine, markdown
+from runs import Case, solved
+from tables import earlier, machine, markdown
 
 import genwgp as gw
 from genwgp.diagnostics import compare
@@ -22,47 +22,45 @@ from genwgp.diagnostics.compare import places
 from genwgp.references import reference_for
 
 PARTICLES, DRAWN = 16384, 400_000
-# Problem, its parameters, and a horizon where there is no equilibrium.
-Case = tuple[str, dict[str, Any], float | None]
-POTENTIALS: list[tuple[str, dict[str, Any]]] = [
-    ("ornstein-uhlenbeck-mixture", {"dim": 2}),
-    ("ornstein-uhlenbeck-mixture", {"dim": 5}),
-    ("ornstein-uhlenbeck-mixture", {"dim": 10}),
-    ("tilted-double-well", {}),
-    ("tilted-double-well", {"diffusion": 0.5}),
-    ("gaussian-mixture", {}),
-    ("banana", {}),
-    ("ring", {}),
-    ("many-wells", {}),
-    ("styblinski-tang", {}),
-    ("double-well-1d", {}),
-    ("double-well-1d", {"barrier": 8.0}),
+POTENTIALS = [
+    Case("ornstein-uhlenbeck-mixture", {"dim": 2}),
+    Case("ornstein-uhlenbeck-mixture", {"dim": 5}),
+    Case("ornstein-uhlenbeck-mixture", {"dim": 10}),
+    Case("tilted-double-well"),
+    Case("tilted-double-well", {"diffusion": 0.5}),
+    Case("gaussian-mixture"),
+    Case("banana"),
+    Case("ring"),
+    Case("many-wells"),
+    Case("styblinski-tang"),
+    Case("double-well-1d"),
+    Case("double-well-1d", {"barrier": 8.0}),
 ]
-ENERGIES: list[Case] = [
-    ("heat", {}, 1.0),
-    ("porous-medium", {"dim": 1}, None),
-    ("porous-medium", {"dim": 2}, None),
-    ("porous-medium", {"dim": 3}, None),
-    ("porous-medium", {"dim": 10}, None),
-    ("porous-medium", {"dim": 1, "stiffness": 0.0}, 4.0),
-    ("porous-medium", {"dim": 2, "stiffness": 0.0}, 4.0),
-    ("porous-medium", {"dim": 3, "stiffness": 0.0}, 4.0),
-    ("porous-medium", {"dim": 10, "stiffness": 0.0}, 4.0),
-    ("fast-diffusion", {}, None),
-    ("mckean-vlasov", {"dim": 2}, None),
-    ("mckean-vlasov", {"dim": 10}, None),
-    ("desai-zwanzig", {"diffusion": 0.3}, None),
-    ("desai-zwanzig", {"diffusion": 1.0}, None),
-    ("keller-segel", {}, 1.0),
-    ("aggregation-quartic", {"dim": 2}, None),
-    ("aggregation-quartic", {"dim": 5}, None),
-    ("aggregation-disk", {}, None),
-    ("aggregation-annulus", {}, None),
-    ("aggregation-diffusion", {}, None),
+ENERGIES = [
+    Case("heat", {}, 1.0),
+    Case("porous-medium", {"dim": 1}),
+    Case("porous-medium", {"dim": 2}),
+    Case("porous-medium", {"dim": 3}),
+    Case("porous-medium", {"dim": 10}),
+    Case("porous-medium", {"dim": 1, "stiffness": 0.0}, 4.0),
+    Case("porous-medium", {"dim": 2, "stiffness": 0.0}, 4.0),
+    Case("porous-medium", {"dim": 3, "stiffness": 0.0}, 4.0),
+    Case("porous-medium", {"dim": 10, "stiffness": 0.0}, 4.0),
+    Case("fast-diffusion"),
+    Case("mckean-vlasov", {"dim": 2}),
+    Case("mckean-vlasov", {"dim": 10}),
+    Case("desai-zwanzig", {"diffusion": 0.3}),
+    Case("desai-zwanzig", {"diffusion": 1.0}),
+    Case("keller-segel", {}, 1.0),
+    Case("aggregation-quartic", {"dim": 2}),
+    Case("aggregation-quartic", {"dim": 5}),
+    Case("aggregation-disk"),
+    Case("aggregation-annulus"),
+    Case("aggregation-diffusion"),
 ]
 RESULTS = Path(__file__).parent / "results"
 TABLES = {
-    "potentials": (RESULTS / "accuracy.md", [(name, parameters, None) for name, parameters in POTENTIALS]),
+    "potentials": (RESULTS / "accuracy.md", POTENTIALS),
     "energies": (RESULTS / "accuracy-of-energies.md", ENERGIES),
 }
 HEADER = {
@@ -119,11 +117,8 @@ def matched(x: Any, reference: Any) -> np.ndarray:
     return m + (x - x.mean(0)) @ np.linalg.inv(root(np.cov(x.T))).T @ root(C).T
 
 
-def figures(problem: gw.Problem, reference: Any, horizon: float | None, seed: int) -> dict[str, float]:
-    began = time.perf_counter()
-    action = None if horizon is None else gw.FiniteHorizonAction(horizon)
-    solution = gw.solve(problem, action, key=jax.random.key(seed), throw=False)
-    seconds = time.perf_counter() - began
+def figures(case: Case, problem: gw.Problem, reference: Any, seed: int, folder: Path | None) -> dict[str, float]:
+    solution, ends = solved(case, problem, seed, folder), case.horizon is None
     path, found = solution.path, compare(solution, reference)
     mean, covariance = moment_errors(path, reference, seed)
     F, end = found.free_energy, path.equilibrium.free_energy
@@ -138,24 +133,25 @@ def figures(problem: gw.Problem, reference: Any, horizon: float | None, seed: in
         "F": float(np.nanmax(found.energy_error)),
         "t to 99 %": until(0.99),
         "t to 99.9 %": until(0.999),
-        "KL": found.gap if horizon is None else np.nan,
-        "ESS": found.effective_sample_size if horizon is None else np.nan,
+        "KL": found.gap if ends else np.nan,
+        "ESS": found.effective_sample_size if ends else np.nan,
         "direction": solution.diagnostics["direction_residual"],
-        "s": seconds,
+        "s": solution.stats["seconds"],
     }
 
 
 FORMAT = {"W2 / floor": "{:.2f}", "KL": "{:.1e}", "ESS": "{:.4f}", "direction": "{:.3f}", "s": "{:.0f}"}
 
 
-def row(label: str, problem: gw.Problem, horizon: float | None, seeds: int) -> list[str]:
+def row(case: Case, seeds: int, folder: Path | None) -> list[str]:
+    problem = case.problem()
     reference = reference_for(problem)
-    runs = [figures(problem, reference, horizon, seed) for seed in range(seeds)]
+    runs = [figures(case, problem, reference, seed, folder) for seed in range(seeds)]
     mean = {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
     shown = {name: FORMAT.get(name, "{:.2%}").format(value) for name, value in mean.items()}
     shown = {name: "" if value.startswith("nan") else value for name, value in shown.items()}
     shown["converged"] = f"{sum(run['converged'] for run in runs)} of {seeds}"
-    return [label, str(seeds), *(shown[name] for name in list(HEADER)[2:])]
+    return [case.label, str(seeds), *(shown[name] for name in list(HEADER)[2:])]
 
 
 NOTES = f"""
@@ -175,23 +171,21 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--table", choices=TABLES, default="potentials")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--runs", type=Path, help="a folder that runs are kept in")
     parser.add_argument("problems", nargs="*", help="labels of the table; all of them where none is given")
     given = parser.parse_args()
     path, cases = TABLES[given.table]
-    known, labels = earlier(path), [label_of(*case) for case in cases]
-    for label, (name, parameters, horizon) in zip(labels, cases, strict=True):
-        if not given.problems or label in given.problems:
-            known[label] = row(label, gw.problems.get(name, **parameters), horizon, given.seeds)
-            print(" | ".join(known[label]), flush=True)
-            rows = [list(HEADER.values())] + [known[label] for label in labels if label in known]
+    known = earlier(path)
+    for case in cases:
+        if not given.problems or case.label in given.problems:
+            known[case.label] = row(case, given.seeds, given.runs)
+            print(" | ".join(known[case.label]), flush=True)
+            rows = [list(HEADER.values()), *(known[case.label] for case in cases if case.label in known)]
             table = markdown(list(HEADER), rows)
             path.write_text(
-                f"# Accuracy with the defaults\n\n{table}\n{NOTES}\nMachine: {machine()}.\n", encoding="utf-8"
+                f"# Accuracy with the defaults: {given.table}\n\n{table}\n{NOTES}\nMachine: {machine()}.\n",
+                encoding="utf-8",
             )
-
-
-def label_of(name: str, parameters: dict[str, Any], horizon: float | None) -> str:
-    return labelled(name, parameters if horizon is None else parameters | {"T": horizon})
 
 
 if __name__ == "__main__":

@@ -1,45 +1,60 @@
 """Every gallery problem with the defaults, against its exact path or the quadrature of its equilibrium.
 
-    python benchmarks/gallery.py [LABEL ...]
+    python benchmarks/gallery.py [--runs DIR] [LABEL ...]
 
 writes benchmarks/results/gallery.md: figures, what they are compared with, the sampling noise, machine and versions,
-and the certificate's bounds beside true errors. With names, or labels such as "porous-medium, dim = 1", only these; the
-other rows stay. The exit code is 1 where a bound is below the true error less its noise.
+and the certificate's bounds beside true errors; and docs/images/gallery/, a picture of each problem. With names, or
+labels such as "porous-medium, dim = 1", only these; the other rows stay. With `--runs` the runs are kept in a folder,
+and those that are there are not computed again. The exit code is 1 where a bound is below the true error less its
+noise.
 """
 
+import argparse
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import bounds
 import jax
 import numpy as np
-from tables import earlier, earlier_rows, labelled, machine, markdown
+from PIL import Image
+from runs import Case, solved
+from tables import earlier, earlier_rows, machine, markdown
 
 import genwgp as gw
 from genwgp.references import OrnsteinUhlenbeck
+from genwgp.report import style
+from genwgp.report.density import density_picture
 
 SAMPLES = 8192
+COLOURS = 96  # of a picture
 TIMES = (0.25, 0.5, 1.0, 2.0, 4.0)
-CASES: list[tuple[str, dict[str, Any]]] = [
-    ("ornstein-uhlenbeck", {"dim": 2}),
-    ("ornstein-uhlenbeck", {"dim": 10}),
-    ("ornstein-uhlenbeck-mixture", {"dim": 2}),
-    ("tilted-double-well", {}),
-    ("banana", {}),
-    ("gaussian-mixture", {}),
-    ("ring", {}),
-    ("double-well-1d", {}),
-    ("ornstein-uhlenbeck-mixture", {"dim": 5}),
-    ("many-wells", {}),
-    ("styblinski-tang", {}),
-    ("mckean-vlasov", {"dim": 2}),
-    ("desai-zwanzig", {}),
-    ("porous-medium", {"dim": 1}),
-    ("fast-diffusion", {}),
+CASES = [
+    Case("ornstein-uhlenbeck", {"dim": 2}),
+    Case("ornstein-uhlenbeck", {"dim": 10}),
+    Case("ornstein-uhlenbeck-mixture", {"dim": 2}),
+    Case("ornstein-uhlenbeck-mixture", {"dim": 5}),
+    Case("tilted-double-well"),
+    Case("double-well-1d"),
+    Case("gaussian-mixture"),
+    Case("banana"),
+    Case("ring"),
+    Case("many-wells"),
+    Case("styblinski-tang"),
+    Case("mckean-vlasov", {"dim": 2}),
+    Case("desai-zwanzig", {"diffusion": 0.3}),
+    Case("keller-segel", {}, 1.0),
+    Case("aggregation-disk"),
+    Case("aggregation-annulus"),
+    Case("aggregation-quartic", {"dim": 2}),
+    Case("aggregation-diffusion"),
+    Case("porous-medium", {"dim": 1}),
+    Case("porous-medium", {"dim": 2}),
+    Case("fast-diffusion"),
+    Case("heat", {}, 1.0),
 ]
-TABLE = Path(__file__).parent / "results" / "gallery.md"
+ROOT = Path(__file__).resolve().parents[1]
+TABLE, PICTURES = ROOT / "benchmarks" / "results" / "gallery.md", ROOT / "docs" / "images" / "gallery"
 MODES = {
     "tilted-double-well": [lambda x: x[0] > 0],
     "double-well-1d": [lambda x: x[0] > 0],
@@ -85,8 +100,8 @@ def exact_errors(path: Any, reference: Any) -> str:
 
 def mode_error(path: Any, reference: Any, modes: list[Any]) -> str:
     """Largest error of the modes' weights at the last node: plain, and corrected by importance weights."""
-    x = np.asarray(path.equilibrium.sample(jax.random.key(2), SAMPLES))
-    weights = np.asarray(path.equilibrium.weights(x))
+    x, log_density = path.equilibrium.sample_and_log_prob(jax.random.key(2), SAMPLES)
+    weights = np.asarray(path.equilibrium.weights(x, log_density))
     plain, corrected = [], []
     for mode in modes:
         inside, exact = np.asarray(jax.vmap(mode)(x)), reference.mode_weight(mode)
@@ -95,20 +110,27 @@ def mode_error(path: Any, reference: Any, modes: list[Any]) -> str:
     return f"{max(plain):.3f} ({max(corrected):.3f})"
 
 
-def row(name: str, parameters: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """The row of a problem, and its rows of the table of bounds."""
-    problem = gw.problems.get(name, **parameters)
-    began = time.perf_counter()
-    solution = gw.solve(problem, throw=False)
-    seconds = time.perf_counter() - began
+def draw(path: Any, file: Path) -> None:
+    """The density at eight times, small enough for a page of many."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with style.styled():
+        density_picture(path).savefig(file, dpi=80)
+    with Image.open(file) as picture:
+        picture.convert("RGB").quantize(COLOURS).save(file, optimize=True)
+
+
+def row(case: Case, folder: Path | None) -> tuple[list[str], list[list[str]]]:
+    """The row of a problem, and its rows of the table of bounds; its picture is written."""
+    problem = case.problem()
+    solution = solved(case, problem, 0, folder)
     path, reference, figures = solution.path, problem.reference, solution.diagnostics
-    assert reference is not None
-    label, known, D = labelled(name, parameters), reference.log_normaliser, problem.energy.diffusion
+    draw(path, PICTURES / f"{case.name}.png")
+    known, D = getattr(reference, "log_normaliser", None), problem.energy.diffusion
     number = lambda value, form: f"{value:{form}}" if np.isfinite(value) else ""
     exact = exact_errors(path, reference) if isinstance(reference, OrnsteinUhlenbeck) else ""
-    modes = mode_error(path, reference, MODES[name]) if name in MODES else ""
+    modes = mode_error(path, reference, MODES[case.name]) if case.name in MODES else ""
     found = [
-        label,
+        case.label,
         str(solution.result),
         number(figures["gap"] * D if D > 0 else np.nan, ".1e"),
         "" if known is None else f"{path.equilibrium.log_normaliser - known:+.1e}",
@@ -119,9 +141,9 @@ def row(name: str, parameters: dict[str, Any]) -> tuple[list[str], list[list[str
         f"{100 * figures['dissipation_error']:.2g} %",
         f"{figures['action']:.1e} / {figures['action_second_form']:.1e}",
         exact,
-        f"{seconds:.0f}",
+        f"{solution.stats['seconds']:.0f}",
     ]
-    return found, bounds.rows(label, problem, path)
+    return found, bounds.rows(case.label, problem, path)
 
 
 NOTES = f"""
@@ -136,13 +158,16 @@ include compilation.
 
 def main() -> None:
     jax.config.update("jax_enable_x64", True)
-    chosen = sys.argv[1:]
-    known = earlier(TABLE) if chosen else {}
-    bounded = [row for row in earlier_rows(TABLE, 1) if row[1]] if chosen else []
-    for name, parameters in CASES:
-        label = labelled(name, parameters)
-        if not chosen or name in chosen or label in chosen:
-            known[label], found = row(name, parameters)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=Path, help="a folder that runs are kept in")
+    parser.add_argument("problems", nargs="*", help="names or labels of the table; all of them where none is given")
+    given = parser.parse_args()
+    known = earlier(TABLE) if given.problems else {}
+    bounded = [row for row in earlier_rows(TABLE, 1) if row[1]] if given.problems else []
+    for case in CASES:
+        label = case.label
+        if not given.problems or case.name in given.problems or label in given.problems:
+            known[label], found = row(case, given.runs)
             bounded = [row for row in bounded if row[0] != label] + found
             for line in (known[label], *found):
                 print(" | ".join(line), flush=True)
@@ -152,7 +177,7 @@ def main() -> None:
 
 def write(known: dict[str, list[str]], bounded: list[list[str]]) -> None:
     """Both tables; what has not been run has an empty row."""
-    labels = list(map(labelled, *zip(*CASES, strict=True)))
+    labels = [case.label for case in CASES]
     rows = [known.get(label, [label, *[""] * (len(HEADER) - 1)]) for label in labels]
     of = lambda label: [row for row in bounded if row[0] == label] or [[label, *[""] * (len(bounds.HEADER) - 1)]]
     below = markdown(bounds.HEADER, [row for label in labels for row in of(label)])

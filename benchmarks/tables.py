@@ -1,5 +1,6 @@
 """What the benchmarks' result files share: a table in Markdown, and where it was measured."""
 
+import os
 import platform
 import re
 from itertools import groupby
@@ -36,6 +37,8 @@ def earlier_rows(file: Path, number: int = 0) -> list[list[str]]:
 
 
 def machine() -> str:
-    """The device and the versions."""
+    """The device, the cores that the process may use, and the versions."""
     versions = f"genwgp {gw.__version__}, jax {jax.__version__}, numpy {np.__version__}"
-    return f"{jax.devices()[0].device_kind} ({platform.machine()}), {versions}, Python {platform.python_version()}"
+    device, cores = jax.devices()[0].device_kind, len(os.sched_getaffinity(0))
+    on = f"{device} ({platform.machine()}, {cores} core{'s' * (cores > 1)})"
+    return f"{on}, {versions}, Python {platform.python_version()}"

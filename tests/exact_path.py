@@ -35,12 +35,16 @@ class ExactDensity:
         self.dim = self.gaussian.dim
         self.sample, self.log_prob, self.score = self.gaussian.sample, self.gaussian.log_prob, self.gaussian.score
 
+    def sample_and_log_prob(self, key, n):
+        x = self.sample(key, n)
+        return x, self.log_prob(x)
+
 
 class ExactEquilibrium(ExactDensity):
     """The last node, with what importance weights give."""
 
-    def weights(self, x):
-        return jax.nn.softmax(-jax.vmap(self.path.potential)(x) / self.path.energy.diffusion - self.log_prob(x))
+    def weights(self, x, log_density):
+        return jax.nn.softmax(-jax.vmap(self.path.potential)(x) / self.path.energy.diffusion - log_density)
 
     log_normaliser = property(lambda self: self.path.reference.log_normaliser)
     free_energy = property(lambda self: self.path.reference.equilibrium_free_energy)

@@ -338,20 +338,20 @@ def test_sample_writes_npz_with_weights(stored):
 
 
 def test_samples_of_the_equilibrium_itself(stored, monkeypatch):
-    asked, log_weight = [], 0.25  # the last node's density is off by a factor, which the weights know
+    asked, off = [], 0.25  # of the last node's density, that of the equilibrium is another
 
     def resample(self, key, n):
         asked.append(n)
         return self.sample(key, n)
 
     monkeypatch.setattr(ExactEquilibrium, "resample", resample, raising=False)
-    weights = lambda self, x: self.log_normaliser + log_weight + 0 * x[:, 0]
-    monkeypatch.setattr(ExactEquilibrium, "log_weights", weights, raising=False)
+    target = lambda self, x: self.log_prob(x) + off
+    monkeypatch.setattr(ExactEquilibrium, "log_target", target, raising=False)
     assert run("sample", "stored", "--equilibrium", "--resample", "-n", "50", "-o", "x.npz", *PROBLEM).exit_code == 0
     assert asked == [50]
     with np.load("x.npz") as data:
         assert set(data) == {"x", "log_density"}  # no weights: they are spent
-        exact = stored.path.equilibrium.log_prob(data["x"]) + log_weight
+        exact = stored.path.equilibrium.log_prob(data["x"]) + off
         np.testing.assert_allclose(data["log_density"], exact, rtol=1e-12)
     assert "--resample: got --time; allowed: with --equilibrium" in complaint(
         "sample", "stored", "--time=1", "--resample"

@@ -78,6 +78,16 @@ def test_weights_of_the_exact_equilibrium_are_equal(exact):
     assert pareto_k(exact.log_weights(x)) == -np.inf
 
 
+def test_the_target_is_what_the_weights_lead_to(shifted):
+    x = shifted.sample(KEY, 50)
+    log_rho = shifted.log_prob(x)
+    exact = gw.Gaussian([0.0, 0.0], 1.0).log_prob(x) + LOG_Z - shifted.log_normaliser
+    np.testing.assert_allclose(shifted.log_target(x), exact, rtol=1e-9)
+    np.testing.assert_allclose(shifted.log_target(x[0]), exact[0], rtol=1e-9)
+    np.testing.assert_array_equal(shifted.log_weights(x, log_rho), shifted.log_weights(x))
+    np.testing.assert_array_equal(shifted.weights(x, log_rho), shifted.weights(x))
+
+
 def test_a_narrow_last_node_has_the_tail_and_the_share_of_its_law(narrow):
     log_w = np.asarray(narrow.log_weights(narrow.sample(KEY, 200_000)))
     log_z, error, share = importance.normaliser(log_w)
@@ -95,6 +105,9 @@ def test_resampling_removes_the_bias_of_plain_samples(shifted):
     for column in np.asarray(x).T:
         assert stats.kstest(column, stats.norm.cdf).pvalue > 1e-3
     assert stats.kstest(plain[:, 0], stats.norm.cdf).pvalue < 1e-10
+    again, log_w = shifted.resample_with_weights(KEY, 2000)
+    np.testing.assert_array_equal(again, x)
+    np.testing.assert_allclose(log_w, shifted.log_weights(x), rtol=1e-9)
     halves = np.asarray(x).reshape(2, 1000, 2).mean(axis=1)  # in random order: each half is a sample
     np.testing.assert_allclose(halves, 0.0, atol=5 / np.sqrt(1000))
 

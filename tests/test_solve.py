@@ -74,8 +74,19 @@ def test_samples_that_are_lost_are_drawn_again(problem, solution):
     key = jax.random.key(1)
     found, plain = lossy.sample(key, 50), rho.sample(key, 50)
     assert np.isfinite(found).all()
+    x, log_density = lossy.sample_and_log_prob(key, 50)
+    np.testing.assert_allclose(x, found, rtol=1e-12)
+    assert np.isfinite(log_density).all()
     np.testing.assert_array_equal(found[1:], plain[1:])
     assert not np.allclose(found[0], plain[0])
+
+
+def test_log_densities_of_samples_are_found_on_their_way(solution):
+    """The same samples, and what `log_prob` finds on the way back: off by the integrators' errors alone."""
+    rho, key = solution.path.at(time=0.7), jax.random.key(11)
+    x, log_density = rho.sample_and_log_prob(key, 100)
+    np.testing.assert_allclose(x, rho.sample(key, 100), rtol=1e-12)
+    np.testing.assert_allclose(log_density, rho.log_prob(x), atol=1e-5)
 
 
 def test_the_score_is_the_gradient_of_the_log_density(solution):

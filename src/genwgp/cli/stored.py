@@ -86,7 +86,7 @@ def sample_run(
             x, log_density = _samples(_resampled if resample else _drawn, rho, n, seed)
         table = {**{f"x{i}": x[:, i] for i in range(x.shape[1])}, "log_density": log_density}
         if "equilibrium" in place and not resample and solution.problem.energy.diffusion > 0:
-            table["weight"] = np.asarray(rho.weights(x))
+            table["weight"] = np.asarray(rho.weights(x, log_density))
     if form == ".npz":
         data = io.BytesIO()
         arrays: dict[str, Any] = {name: table[name] for name in ("log_density", "weight") if name in table}
@@ -143,14 +143,13 @@ def _named(option: str, field: str) -> Iterator[None]:
 
 def _drawn(rho: Any, key: Any, n: int) -> tuple[Any, Any]:
     """Samples of a density, with its logarithm there."""
-    x = rho.sample(key, n)
-    return x, rho.log_prob(x)
+    return rho.sample_and_log_prob(key, n)
 
 
 def _resampled(equilibrium: Any, key: Any, n: int) -> tuple[Any, Any]:
-    """Samples of exp(-V/D)/Z, with its logarithm there: that of the last node and of the weight between both."""
+    """Samples of exp(-V/D)/Z, with its logarithm there."""
     x = equilibrium.resample(key, n)
-    return x, equilibrium.log_prob(x) + equilibrium.log_weights(x) - equilibrium.log_normaliser
+    return x, equilibrium.log_target(x)
 
 
 def _samples(draw: Any, rho: Any, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -44,16 +44,20 @@ def to_inference_data(
     draws, names = integer("draws", draws), _checked(names, density.dim)
     arviz = _arviz()
     end = density if isinstance(density, Equilibrium) and density.energy.gibbs else None
-    x = density.sample(key, draws) if end is None or not resampled else end.resample(key, draws)
-    log_density = np.asarray(density.log_prob(x))
-    statistics = {"lp": log_density, "log_density": log_density}
-    if end is not None:
-        log_weight = np.asarray(end.log_weights(x))
-        statistics |= {"lp": log_weight + log_density, "log_weight": log_weight}
+    if end is not None and resampled:
+        x, log_weight = end.resample_with_weights(key, draws)
+        log_target = end.log_weights(x, 0 * log_weight)
+        statistics = {"lp": log_target, "log_density": log_target - log_weight, "log_weight": log_weight}
+    else:
+        x, log_density = density.sample_and_log_prob(key, draws)
+        statistics = {"lp": log_density, "log_density": log_density}
+        if end is not None:
+            log_weight = end.log_weights(x, log_density)
+            statistics |= {"lp": log_weight + log_density, "log_weight": log_weight}
     attributes = _attributes(source, density, key)
     attributes["draws"] = "plain" if end is None or not resampled else "resampled"
     columns = {"x": np.asarray(x)} if names is None else dict(zip(names, np.asarray(x).T, strict=True))
-    one_chain = lambda arrays: {name: array[None] for name, array in arrays.items()}
+    one_chain = lambda arrays: {name: np.asarray(array)[None] for name, array in arrays.items()}
     return arviz.from_dict(
         posterior=one_chain(columns),
         sample_stats=one_chain(statistics),

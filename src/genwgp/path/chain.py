@@ -27,6 +27,16 @@ def _push(layers, position, x):
     return _fold(layers, position, x, lambda layer, theta, x: layer.forward(x, theta)[0])
 
 
+def _push_volume(layers, position, x):
+    """Where x is carried to, and the log-determinant of the way."""
+
+    def step(layer, theta, pair):
+        y, log_det = layer.forward(pair[0], theta)
+        return y, pair[1] + log_det
+
+    return _fold(layers, position, (x, jnp.zeros_like(x, shape=())), step)
+
+
 def _retrace(layers, position, state: State) -> State:
     return _fold(layers, position, state, lambda layer, theta, state: layer.retrace(state, theta))
 
@@ -43,6 +53,15 @@ def _pull(layers, position, y):
 def push(layers: AbstractLayer, position, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
     """Where particles that start at x are at the position."""
     return over_particles(lambda x: _push(layers, position, x), x)
+
+
+@over_parts
+def push_density(
+    layers: AbstractLayer, initial: AbstractDensity, position, x: Float[Array, "n d"]
+) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    """Where particles that start at x are at the position, and log rho there: log rho_0(x) - log|det grad f(x)|."""
+    y, log_det = over_particles(lambda x: _push_volume(layers, position, x), x)
+    return y, initial.log_prob(x) - log_det
 
 
 @over_parts

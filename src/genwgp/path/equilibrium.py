@@ -53,18 +53,30 @@ class Equilibrium(PathDensity):
         x = jnp.asarray(self.initial.quasi_sample(PROBE_SEED, PROBES), dtype=float)
         return total - float(_mean_interaction(self.energy, chain.push(self.layers, self.position, x)))
 
-    def log_weights(self, x: Points) -> Float[Array, "*n"]:
-        """log w = -V(x)/D - log rho(x) of points, whose mean of w over samples of the last node is Z."""
+    def log_weights(self, x: Points, log_density: Float[Array, "*n"] | None = None) -> Float[Array, "*n"]:
+        """log w = -V(x)/D - log rho(x) of points, whose mean of w over samples of the last node is Z.
+
+        `log_density`: log rho(x) where it is known, as `sample_and_log_prob` gives it; else it is computed.
+        """
         if not self.energy.diffusion > 0:
             raise InputError("equilibrium", "an energy without an entropy", "Entropy(D): there are no weights without")
         points = self._points(x)
         batch = jnp.atleast_2d(points)
-        values = -self.energy.chemical_potential(batch, self.log_prob(batch)) / self.energy.diffusion
+        known = self.log_prob(batch) if log_density is None else jnp.atleast_1d(jnp.asarray(log_density, batch.dtype))
+        values = self._log_weights(batch, known)
         return values[0] if points.ndim == 1 else values
 
-    def weights(self, x: Points) -> Float[Array, " n"]:
-        """Importance weights of samples x (n, d) for exp(-V/D)/Z; they sum to one."""
-        return jax.nn.softmax(self.log_weights(x))
+    def log_target(self, x: Points) -> Float[Array, "*n"]:
+        """log exp(-V(x)/D)/Z of points, Z by `log_normaliser`: the density that `resample` and `polish` draw from."""
+        self._gibbs()
+        points = self._points(x)
+        batch = jnp.atleast_2d(points)
+        values = self._log_weights(batch, jnp.zeros_like(batch[:, 0])) - self.log_normaliser
+        return values[0] if points.ndim == 1 else values
+
+    def weights(self, x: Points, log_density: Float[Array, "*n"] | None = None) -> Float[Array, " n"]:
+        """Importance weights of samples x (n, d) for exp(-V/D)/Z; they sum to one. `log_density` as above."""
+        return jax.nn.softmax(self.log_weights(x, log_density))
 
     def resample(self, key: PRNGKeyArray, n: int, pool: int | None = None) -> Float[Array, "n d"]:
         """`n` samples of exp(-V/D)/Z by sampling-importance-resampling (SIR), in random order.
@@ -75,6 +87,12 @@ class Equilibrium(PathDensity):
         pool / n times the mean one. Not to be trusted where pareto_k is above 0.7.
         Sources: Rubin, J. Amer. Statist. Assoc. 82 (1987) 543; Kitagawa, J. Comput. Graph. Statist. 5 (1996) 1.
         """
+        return self.resample_with_weights(key, n, pool)[0]
+
+    def resample_with_weights(
+        self, key: PRNGKeyArray, n: int, pool: int | None = None
+    ) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+        """The samples (n, d) that `resample` gives, and log w (n,) of each, which it was chosen by."""
         n = integer("n", n)
         pool = max(POOL * n, LEAST_POOL) if pool is None else integer("pool", pool, least=n)
         draw, choose, order = jax.random.split(key, 3)
@@ -82,7 +100,8 @@ class Equilibrium(PathDensity):
         if not np.isfinite(log_weight.max()):
             raise InputError("equilibrium", "weights that are not finite", "a finite V where the last node is sampled")
         chosen = importance.systematic(log_weight, n, float(jax.random.uniform(choose)))
-        return x[jax.random.permutation(order, jnp.asarray(chosen))]
+        taken = jax.random.permutation(order, jnp.asarray(chosen))
+        return x[taken], jnp.asarray(log_weight[np.asarray(taken)], x.dtype)
 
     def expectation(self, f: Callable, key: PRNGKeyArray, n: int) -> Estimate:
         """int f exp(-V/D)/Z dx and its standard error, by self-normalised importance sampling with `n` samples.
@@ -143,8 +162,14 @@ class Equilibrium(PathDensity):
     def _weighted(self, key: PRNGKeyArray, n: int) -> tuple[Float[Array, "m d"], Float[np.ndarray, " m"]]:
         """Samples of the last node with their log-weights; without those that were lost on the way."""
         self._gibbs()
-        x = self._finite(self.sample(key, n))
-        return x, np.asarray(self.log_weights(x), dtype=np.float64)
+        x, log_density = self.sample_and_log_prob(key, n)
+        arrived = np.isfinite(np.asarray(x)).all(axis=1)
+        x, log_density = x[arrived], log_density[arrived]
+        return x, np.asarray(self._log_weights(x, log_density), dtype=np.float64)
+
+    def _log_weights(self, x: Float[Array, "n d"], log_density: Float[Array, " n"]) -> Float[Array, " n"]:
+        """-V/D - log rho."""
+        return -self.energy.chemical_potential(x, log_density) / self.energy.diffusion
 
     def _finite(self, x: Float[Array, "n d"]) -> Float[Array, "m d"]:
         return x[np.isfinite(np.asarray(x)).all(axis=1)]
