@@ -51,6 +51,7 @@ def modulated(translates, bumps):
 TERMS = {
     "quadratic": fields.Quadratic(normal(3)),
     "bumps": fields.Bumps(normal(5, 3), metrics(5)),
+    "more bumps": fields.Bumps(normal(8, 3), metrics(8)),
     "waves": fields.Waves(normal(5, 3), normal(5)),
     "potential": modulated(0, 0),
     "modulated": modulated(2, 4),
@@ -140,11 +141,19 @@ def test_the_path_does_not_depend_on_the_number_of_layers(solved):
     np.testing.assert_allclose(ends[0], ends[1], atol=1e-5)
 
 
-def test_segments_of_different_terms_share_one_layout_and_keep_their_velocities():
-    few = fields.Field((TERMS["quadratic"], TERMS["potential"], TERMS["mixture"]))
-    many = fields.Field((TERMS["quadratic"], TERMS["modulated"], TERMS["bumps"]))
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(
+    ("some", "others"),
+    [
+        (("quadratic", "potential", "mixture"), ("quadratic", "modulated", "bumps")),
+        (("quadratic", "modulated", "bumps"), ("quadratic", "modulated", "more bumps")),
+    ],
+    ids=["kinds", "numbers"],
+)
+def test_segments_of_different_terms_share_one_layout_and_keep_their_velocities(some, others, order):
+    given = [fields.Field(tuple(TERMS[name] for name in names)) for names in (some, others)][::order]
     h = jnp.asarray(0.1)
-    segments = [Segment(f, normal(f.size), normal(f.size), h, jnp.asarray(2)) for f in (few, many)]
+    segments = [Segment(f, normal(f.size), normal(f.size), h, jnp.asarray(2)) for f in given]
     layers = assemble(segments, [np.ones(4), np.ones(4)], 2)
     x = normal(3)
     found = eqx.filter_jit(lambda layer: layer.velocity(x, 1.0) / layer.total)
@@ -152,6 +161,16 @@ def test_segments_of_different_terms_share_one_layout_and_keep_their_velocities(
     for k, segment in enumerate(segments):
         layer = jax.tree.map(lambda a, k=k: a[k], layers)
         np.testing.assert_allclose(found(layer), wanted(segment), rtol=1e-9)
+
+
+def test_a_term_that_has_no_place_in_the_others_is_no_silent_error():
+    more = fields.Field((modulated(3, 4),))
+    segments = [
+        Segment(f, normal(f.size), normal(f.size), jnp.asarray(0.1), jnp.asarray(2))
+        for f in (fields.Field((TERMS["modulated"],)), more)
+    ]
+    with pytest.raises(ValueError, match="ModulatedPotential of"):
+        assemble(segments, [np.ones(4), np.ones(4)], 2)
 
 
 def test_a_horizon_is_met_exactly():

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from genwgp.layers.fields import AbstractTerm, Field, LogMixture
+from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Waves
 from genwgp.layers.velocity import VelocityLayer
 from genwgp.solvers.segment import Segment
 
@@ -106,12 +106,23 @@ def _widened(segment: Segment, like: Field) -> Segment:
         kind = type(term)
         rows = [np.zeros(term.size), np.zeros(term.size)]
         if kind in own:
-            terms.append(term if own[kind].size != term.size else own[kind])
+            terms.append(_filled(own[kind], term))
             for row, c in zip(rows, (first[index[kind]], second[index[kind]]), strict=True):
-                row[: c.size] = np.asarray(c)  # V comes before what modulates it
+                row[: c.size] = np.asarray(c)
         else:
             # Zero coefficients are no potential, but for the mixture, which has a weight.
             terms.append(replace(term, weight=jnp.zeros_like(term.weight)) if isinstance(term, LogMixture) else term)
         parts.append(rows)
     a, b = (jnp.asarray(np.concatenate([rows[i] for rows in parts])) for i in (0, 1))
     return segment._replace(field=Field(tuple(terms)), first=a, second=b)
+
+
+def _filled(own: AbstractTerm, like: AbstractTerm) -> AbstractTerm:
+    """A term that begins with its own features, and has those of `like` beyond them."""
+    if own.size == like.size:
+        return own
+    if isinstance(own, Bumps | Waves):
+        return jax.tree.map(lambda few, many: jnp.concatenate([few, many[len(few) :]]), own, like)
+    if isinstance(own, ModulatedPotential) and own.size == 1:  # V alone, which comes first in the other too
+        return like
+    raise ValueError(f"a {type(own).__name__} of {own.size} features where others have {like.size}")
