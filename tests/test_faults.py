@@ -145,6 +145,25 @@ def test_a_path_whose_particles_are_lost_is_measured_and_said_to_be_wrong(base, 
     assert _judged(_Found(path.layers, None, "reached", {}, {}), base.figures, False, False)[0] != gw.Result.NON_FINITE
 
 
+@pytest.mark.parametrize(("count", "seeds"), [(3, (3,)), (3, (3, 5)), (3, (3, 5, 6, 7, 8)), (90, (3,))])
+def test_a_few_lost_particles_are_drawn_again_and_counted(base, monkeypatch, count, seeds):
+    plain = gw.Gaussian.quasi_sample
+
+    def lossy(self, seed, n):
+        x = plain(self, seed, n)
+        x[: count if seed in seeds else 0] = np.inf
+        return x
+
+    monkeypatch.setattr(gw.Gaussian, "quasi_sample", lossy)
+    figures = measured(0.5).figures
+    assert figures["lost"] == count / 8192
+    if count < 8 and len(seeds) < 5:
+        assert figures["action"] == pytest.approx(base.figures["action"], rel=1e-2)
+    else:
+        assert np.isnan(figures["action"])
+    assert base.figures["lost"] == 0.0
+
+
 @pytest.mark.parametrize(("constant", "at"), [(1e6, 0.0), (0.0, 1e3)])
 def test_figures_do_not_depend_on_the_zeros_of_energy_and_place(base, constant, at):
     path, figures = measured(0.5, constant, at)

@@ -18,6 +18,8 @@ from mutations import (
 )
 
 TRIED, PAGES = 100, 25
+# Figures that are text or lists, times that are NaN, layers in two precisions: they ended pages in a traceback.
+FOUND = (664, 694, 744, 902)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def test_run_folders(folders, tmp_path):
 
 def test_pages(folders, tmp_path):
     folder = Folder(with_comparison(folders[0], tmp_path / "compared"), tmp_path / "run")
-    found = Counter(page_with_faults(seed, folder) for seed in range(PAGES))
+    found = Counter(page_with_faults(seed, folder) for seed in (*range(PAGES), *FOUND))
     assert found["refused"] > PAGES / 3
     assert found["read"] > PAGES / 10
 

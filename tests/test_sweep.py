@@ -116,6 +116,18 @@ def test_more_bumps_are_taken_where_fewer_leave_too_much():
     assert field.terms[-1].size == features.FINER[2] > features.BUMPS[2]
 
 
+@pytest.mark.parametrize(("spent", "more"), [(1e-9, True), (1.0, False)])
+def test_more_bumps_are_for_what_is_not_the_last_of_the_drop(monkeypatch, spent, more):
+    monkeypatch.setattr(features, "COARSE", 0.0)
+    monkeypatch.setattr(features, "FINER", {1: 70})
+    monkeypatch.setattr(sweeping, "SPENT", spent)
+    energy = gw.FreeEnergy(lambda x: jnp.sum(x**4) / 4 - x[0], gw.Entropy(1.0))
+    first, second = sweep(
+        gw.Problem(energy, Gaussian([0.5], 0.1)), CausalSweep(pool=2048, train=1024, test=2048, segments=2), 0
+    ).segments
+    assert (second.field.size > first.field.size) == more
+
+
 @pytest.mark.parametrize("K", [1, 5, 40])
 def test_layers_of_equal_length_hold_all_segments(solved, K):
     _, outcome, _ = solved

@@ -53,7 +53,7 @@ def certificate(path: WassersteinPath, convexity: float | None = None, times: An
         raise InputError("path", "layers of Adam", "layers of the causal sweep: only their clock is their own")
     known = None if convexity is None else finite_number("convexity", convexity)
     L = _least_convexity(path) if known is None else known
-    profile, nodes, _ = walked(path, layers, layers.duration.sum(axis=-1), SEED, POINTS)
+    profile, nodes, _, _ = walked(path, layers, layers.duration.sum(axis=-1), SEED, POINTS)
     known_times, residual, at_node = _residual(profile, nodes)
     chosen = known_times[at_node] if times is None else _asked(times, known_times[-1])
     force2 = float(nodes.force2[-1])

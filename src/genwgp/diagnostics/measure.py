@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 from scipy.interpolate import PchipInterpolator
 
 from genwgp.actions import (
@@ -27,11 +27,13 @@ from genwgp.layers.base import AbstractLayer, State
 from genwgp.layers.velocity import VelocityLayer
 from genwgp.parts import each_part, over_parts
 from genwgp.path import Curves, WassersteinPath
+from genwgp.path.density import REDRAWN
 from genwgp.path.path import CLOUD
 from genwgp.problem import Problem
 
 PARTICLES = 8192  # a power of two: parts of them have equal size
 ARRIVED = 0.1  # nats from the equilibrium within which the last node stands for it, at infinite time
+FEW = 1e-3  # share of the held-out particles that may be lost
 SPENT = 0.99  # of the drop of F: up to there directions are judged (beyond, the force is small and mostly noise)
 
 
@@ -44,7 +46,8 @@ class Measurement(NamedTuple):
     of the change and a hundredth of the drop, over the layers. rise: largest rise of F in a layer over the drop.
     gap: KL divergence of the last node to the equilibrium in nats (with an interaction: of its own mean field, which is
     zero where the density is stationary). left: drop of F that is left over that of the path, by the decay of
-    ||grad mu||. effective_sample_size: share of 1.
+    ||grad mu||. effective_sample_size: share of 1. lost: share of the held-out particles in whose place others were
+    drawn (`walked`).
     """
 
     path: WassersteinPath
@@ -53,23 +56,43 @@ class Measurement(NamedTuple):
 
 def measure(problem: Problem, layers: AbstractLayer, action: Any, seed: int, points: int = 3) -> Measurement:
     """Walk particles drawn by `seed` along the layers."""
-    profile, nodes, clouds = walked(problem, layers, _durations(layers, action), seed, points)
+    profile, nodes, clouds, lost = walked(problem, layers, _durations(layers, action), seed, points)
     log_weight = log_weights(_at_end(problem.energy, clouds), nodes.end.x, nodes.end.log_density)
     left = _left(profile, nodes)
     at_equilibrium = gap_of(log_weight) < ARRIVED or (not len(log_weight) and left < ARRIVED)
     clock = _clock(profile, nodes, endless=isinstance(action, GeometricAction) and at_equilibrium)
     path = WassersteinPath(layers, problem.initial, problem.energy, clock, _curves(profile, nodes, clock, log_weight))
-    return Measurement(path, _figures(path, profile, action, log_weight) | {"left": left})
+    return Measurement(path, _figures(path, profile, action, log_weight) | {"left": left, "lost": lost})
 
 
 def walked(
     problem: Problem | WassersteinPath, layers: AbstractLayer, durations: Any, seed: int, points: int
-) -> tuple[Profile, Nodes, Cloud]:
-    """Profile and nodes over held-out particles, and what an interaction sees of others (`_clouds`)."""
-    x = jnp.asarray(problem.initial.quasi_sample(seed, PARTICLES), dtype=float)
-    state = State(x, problem.initial.log_prob(x), problem.initial.score(x))
-    clouds = _clouds(problem, layers, seed, points)
-    return *_whole(_walk(layers, problem.energy, durations, clouds, points, state)), clouds
+) -> tuple[Profile, Nodes, Cloud, float]:
+    """Profile and nodes over held-out particles, what an interaction sees of others (`_clouds`), the share of the lost.
+
+    As `sample` does, others are drawn for the few that the layers carry to infinity, beyond the tails that they were
+    fitted to. Where they are more than few, or others are lost as well, nothing is finite.
+    """
+    start, clouds = problem.initial, _clouds(problem, layers, seed, points)
+    x, share = np.array(start.quasi_sample(seed, PARTICLES), dtype=float), 0.0
+    for again in range(REDRAWN + 1):
+        y = jnp.asarray(x, dtype=float)
+        state = State(y, start.log_prob(y), start.score(y))
+        profile, nodes = _whole(_walk(layers, problem.energy, durations, clouds, points, state))
+        lost = _lost(profile, nodes)
+        share = share or lost.mean()
+        if not lost.any() or lost.mean() > FEW or again == REDRAWN:
+            break
+        x[lost] = np.asarray(start.quasi_sample(seed + 2 + again, PARTICLES))[lost]
+    return profile, nodes, clouds, float(share)
+
+
+def _lost(profile: Profile, nodes: Nodes) -> Bool[np.ndarray, " n"]:
+    """Which particles have arrived at no finite place or score; none where all means are finite."""
+    if np.isfinite(_on_host(profile.force2)).all():
+        return np.zeros(len(nodes.end.x), dtype=bool)
+    arrived = np.isfinite(np.concatenate([_on_host(nodes.end.x), _on_host(nodes.end.score)], axis=1))
+    return np.asarray(~arrived.all(axis=1))
 
 
 @each_part

@@ -64,6 +64,7 @@ FIGURES = (
         lambda v: f"{v:.3g}",
         note=f"largest before 99 % of the drop of F (converged: below {DIRECTION})",
     ),
+    Named("lost", "particles lost", lambda v: f"{100 * v:.2f}", "%", "carried to infinity: others are drawn instead"),
     Named("seconds", "time", lambda v: f"{v:.1f} s ({clock(v)})"),
 )
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from genwgp.solvers import Solution
 
 RUN_FIELDS = {"problem": dict, "settings": dict, "result": str, "message": str, "summary": dict}
+NUMBERS = ("action", "action_second_form", "speed_spread", "direction_residual", "lost", "seconds")  # or None
 RUN_FIELDS |= {"diagnostics": dict, "stats": dict, "versions": dict, "platform": dict, "dtype": str, "date": str}
 
 
@@ -101,6 +102,9 @@ def read_run(folder: str | os.PathLike) -> dict[str, Any]:
     for key, kind in RUN_FIELDS.items():
         if not isinstance(run, dict) or not isinstance(run.get(key), kind):
             raise RunFolderError(f"{path}: damaged; {key} is missing in {files.RUN}")
+    for figures in (run["diagnostics"], run["stats"], run["summary"]):
+        if any(isinstance(figures.get(key), str | list | dict) for key in NUMBERS):
+            raise RunFolderError(f"{path}: damaged; a figure is no number in {files.RUN}")
     if not {"name", "source", "fingerprint"} <= set(run["problem"]):
         raise RunFolderError(f"{path}: damaged; problem is incomplete in {files.RUN}")
     run["problem"]["source"] = content["problem"]["source"]  # kept as written: it is decoded where it is used

@@ -182,6 +182,8 @@ class WassersteinPath(eqx.Module):
             raise ValueError(f"layers that are not {K} in number")
         if not all(bool(jnp.isfinite(leaf).all()) for leaf in leaves):
             raise ValueError("numbers in the layers that are not finite")
+        if len({leaf.dtype for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)}) > 1:
+            raise TypeError("layers in more than one precision")
         point = jax.ShapeDtypeStruct((1, self.dim), jnp.zeros(()).dtype)
         moved = jax.eval_shape(lambda x: chain.push(self.layers, jnp.asarray(float(K), dtype=float), x), point)
         if moved != point:

@@ -71,10 +71,10 @@ class TimeAxis:
         if np.isinf(every).any():
             self.ticks.append([self.end, "∞"])
 
-    def places(self, times: np.ndarray) -> list[float]:
-        """Where times are on the axis."""
+    def places(self, times: np.ndarray) -> list[float | None]:
+        """Where times are on the axis; None, which is not drawn, for what is no time."""
         values = np.arcsinh(np.asarray(times, dtype=np.float64) / self.unit)
-        return np.where(np.isinf(values), self.end, values).tolist()
+        return _plain(np.where(np.isinf(values), self.end, values))
 
 
 def packed(values: np.ndarray) -> dict[str, Any]:

@@ -51,6 +51,7 @@ PEAK = 0.995  # quantile of the density that is called its largest
 SHARES = 6  # a horizon is reached in so many steps at least, and a layer's length is known from inside of them
 TRIES = 10  # step sizes tried for one segment
 RISEN = 3  # those that may bring a density at the equilibrium farther from it
+SPENT = 0.01  # share of the drop of F that is left from where more bumps are not worth their time
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
 MEMORY, ENOUGH_FOR = 1e9, 4  # bytes of a Jacobian; equations for each coefficient, whatever that takes
 LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
@@ -320,7 +321,8 @@ class _Run:
                 continue
             if (fit.solved or not self.features.rich) and probe < tol:
                 self._accept(fit.segment, states, speeds, probe)
-                self.features.judge(unresolved)
+                if not self._spent():
+                    self.features.judge(unresolved)
                 self.step = h * float(np.clip(0.75 * np.sqrt(tol / max(probe, 1e-12)), 0.3, 2.5))
                 return
             h *= float(np.clip(0.8 * np.sqrt(tol / max(probe, 1e-12)), 0.2, 0.5))
@@ -347,6 +349,11 @@ class _Run:
     def _near(self) -> bool:
         """Whether the density may stand for the equilibrium, should the sweep not get any closer."""
         return bool(self.figures) and self.figures[-1].gap < ENOUGH
+
+    def _spent(self) -> bool:
+        """Whether all but SPENT of the drop of F lies behind: what is left of the force there decides nothing."""
+        left = self.figures[-1].gap * self.energy.diffusion
+        return left < SPENT * (self.start_energy - self.figures[-1].free_energy + left)
 
     def _stays(self) -> str:
         return f"F - F* stays at {self.figures[-1].gap:.1e} D: below that the features resolve no more"
