@@ -27,7 +27,7 @@ from genwgp.report import style
 from genwgp.report.density import density_picture
 
 SAMPLES = 8192
-COLOURS = 96  # of a picture
+COLOURS = 256  # of a picture
 TIMES = (0.25, 0.5, 1.0, 2.0, 4.0)
 CASES = [
     Case("ornstein-uhlenbeck", {"dim": 2}),
