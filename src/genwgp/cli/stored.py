@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def sample_run(
         if resample:
             _warn_unless_trusted(folder, rho)
         with _named("--resample", "equilibrium"):
-            x, log_density = _samples(_resampled if resample else _drawn, rho, n, seed)
+            x, log_density = _samples(partial(_resampled, rho) if resample else rho.sample_and_log_prob, n, seed)
         table = {**{f"x{i}": x[:, i] for i in range(x.shape[1])}, "log_density": log_density}
         if "equilibrium" in place and not resample and solution.problem.energy.diffusion > 0:
             table["weight"] = np.asarray(rho.weights(x, log_density))
@@ -141,21 +142,16 @@ def _named(option: str, field: str) -> Iterator[None]:
         raise InputError(option, error.given, error.allowed) from None
 
 
-def _drawn(rho: Any, key: Any, n: int) -> tuple[Any, Any]:
-    """Samples of a density, with its logarithm there."""
-    return rho.sample_and_log_prob(key, n)
-
-
 def _resampled(equilibrium: Any, key: Any, n: int) -> tuple[Any, Any]:
     """Samples of exp(-V/D)/Z, with its logarithm there."""
     x = equilibrium.resample(key, n)
     return x, equilibrium.log_target(x)
 
 
-def _samples(draw: Any, rho: Any, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _samples(draw: Any, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     size, parts = min(n, BATCH), []
     for i in range(-(-n // size)):
-        parts.append(tuple(map(np.asarray, draw(rho, jax.random.fold_in(jax.random.key(seed), i), size))))
+        parts.append(tuple(map(np.asarray, draw(jax.random.fold_in(jax.random.key(seed), i), size))))
     return tuple(np.concatenate(part)[:n] for part in zip(*parts, strict=True))  # pyright: ignore[reportReturnType]
 
 

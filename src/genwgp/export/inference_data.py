@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
@@ -46,7 +47,7 @@ def to_inference_data(
     end = density if isinstance(density, Equilibrium) and density.energy.gibbs else None
     if end is not None and resampled:
         x, log_weight = end.resample_with_weights(key, draws)
-        log_target = end.log_weights(x, 0 * log_weight)
+        log_target = end.log_weights(x, jnp.zeros_like(log_weight))
         statistics = {"lp": log_target, "log_density": log_target - log_weight, "log_weight": log_weight}
     else:
         x, log_density = density.sample_and_log_prob(key, draws)

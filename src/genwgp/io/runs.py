@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from genwgp.solvers import Solution
 
 RUN_FIELDS = {"problem": dict, "settings": dict, "result": str, "message": str, "summary": dict}
-NUMBERS = ("action", "action_second_form", "speed_spread", "direction_residual", "lost", "seconds")  # or None
 RUN_FIELDS |= {"diagnostics": dict, "stats": dict, "versions": dict, "platform": dict, "dtype": str, "date": str}
+NUMBERS = ("action", "action_second_form", "speed_spread", "direction_residual", "lost", "seconds")  # or None
 
 
 def save(solution: "Solution", folder: str | os.PathLike, source: dict[str, Any] | None = None) -> Path:

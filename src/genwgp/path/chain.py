@@ -27,14 +27,14 @@ def _push(layers, position, x):
     return _fold(layers, position, x, lambda layer, theta, x: layer.forward(x, theta)[0])
 
 
-def _push_volume(layers, position, x):
-    """Where x is carried to, and the log-determinant of the way."""
+def _with_volume(layers, position, x, move, backwards: bool = False):
+    """Where `move` of each layer carries x, and the log-determinant of the way."""
 
     def step(layer, theta, pair):
-        y, log_det = layer.forward(pair[0], theta)
+        y, log_det = move(layer, pair[0], theta)
         return y, pair[1] + log_det
 
-    return _fold(layers, position, (x, jnp.zeros_like(x, shape=())), step)
+    return _fold(layers, position, (x, jnp.zeros_like(x, shape=())), step, backwards)
 
 
 def _retrace(layers, position, state: State) -> State:
@@ -42,11 +42,7 @@ def _retrace(layers, position, state: State) -> State:
 
 
 def _pull(layers, position, y):
-    def step(layer, theta, pair):
-        x, log_det = layer.inverse(pair[0], theta)
-        return x, pair[1] + log_det
-
-    return _fold(layers, position, (y, jnp.zeros_like(y, shape=())), step, backwards=True)
+    return _with_volume(layers, position, y, lambda layer, y, theta: layer.inverse(y, theta), backwards=True)
 
 
 @over_parts
@@ -60,7 +56,8 @@ def push_density(
     layers: AbstractLayer, initial: AbstractDensity, position, x: Float[Array, "n d"]
 ) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
     """Where particles that start at x are at the position, and log rho there: log rho_0(x) - log|det grad f(x)|."""
-    y, log_det = over_particles(lambda x: _push_volume(layers, position, x), x)
+    forward = lambda layer, x, theta: layer.forward(x, theta)
+    y, log_det = over_particles(lambda x: _with_volume(layers, position, x, forward), x)
     return y, initial.log_prob(x) - log_det
 
 

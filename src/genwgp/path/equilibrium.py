@@ -53,7 +53,7 @@ class Equilibrium(PathDensity):
         x = jnp.asarray(self.initial.quasi_sample(PROBE_SEED, PROBES), dtype=float)
         return total - float(_mean_interaction(self.energy, chain.push(self.layers, self.position, x)))
 
-    def log_weights(self, x: Points, log_density: Float[Array, "*n"] | None = None) -> Float[Array, "*n"]:
+    def log_weights(self, x: Points, log_density: Float[Array | np.ndarray, "*n"] | None = None) -> Float[Array, "*n"]:
         """log w = -V(x)/D - log rho(x) of points, whose mean of w over samples of the last node is Z.
 
         `log_density`: log rho(x) where it is known, as `sample_and_log_prob` gives it; else it is computed.
@@ -63,18 +63,16 @@ class Equilibrium(PathDensity):
         points = self._points(x)
         batch = jnp.atleast_2d(points)
         known = self.log_prob(batch) if log_density is None else jnp.atleast_1d(jnp.asarray(log_density, batch.dtype))
-        values = self._log_weights(batch, known)
+        values = -self.energy.chemical_potential(batch, known) / self.energy.diffusion
         return values[0] if points.ndim == 1 else values
 
     def log_target(self, x: Points) -> Float[Array, "*n"]:
         """log exp(-V(x)/D)/Z of points, Z by `log_normaliser`: the density that `resample` and `polish` draw from."""
         self._gibbs()
         points = self._points(x)
-        batch = jnp.atleast_2d(points)
-        values = self._log_weights(batch, jnp.zeros_like(batch[:, 0])) - self.log_normaliser
-        return values[0] if points.ndim == 1 else values
+        return self.log_weights(points, jnp.zeros_like(points[..., 0])) - self.log_normaliser
 
-    def weights(self, x: Points, log_density: Float[Array, "*n"] | None = None) -> Float[Array, " n"]:
+    def weights(self, x: Points, log_density: Float[Array | np.ndarray, "*n"] | None = None) -> Float[Array, " n"]:
         """Importance weights of samples x (n, d) for exp(-V/D)/Z; they sum to one. `log_density` as above."""
         return jax.nn.softmax(self.log_weights(x, log_density))
 
@@ -165,11 +163,7 @@ class Equilibrium(PathDensity):
         x, log_density = self.sample_and_log_prob(key, n)
         arrived = np.isfinite(np.asarray(x)).all(axis=1)
         x, log_density = x[arrived], log_density[arrived]
-        return x, np.asarray(self._log_weights(x, log_density), dtype=np.float64)
-
-    def _log_weights(self, x: Float[Array, "n d"], log_density: Float[Array, " n"]) -> Float[Array, " n"]:
-        """-V/D - log rho."""
-        return -self.energy.chemical_potential(x, log_density) / self.energy.diffusion
+        return x, np.asarray(self.log_weights(x, log_density), dtype=np.float64)
 
     def _finite(self, x: Float[Array, "n d"]) -> Float[Array, "m d"]:
         return x[np.isfinite(np.asarray(x)).all(axis=1)]

@@ -111,8 +111,3 @@ def summands(energy: FreeEnergy, state: State) -> Float[Array, " n"]:
 def potentials(energy: FreeEnergy, state: State) -> Float[Array, " n"]:
     """mu at particles, up to a constant; the energy as in `grad_mu`."""
     return energy.chemical_potential(state.x, state.log_density)
-
-
-def residual(energy: FreeEnergy, segment: Segment, s: float, state: State) -> Float[Array, "n d"]:
-    """v + grad mu at particles that stand at s."""
-    return velocity(segment, s, state) + grad_mu(energy, state)

@@ -32,7 +32,6 @@ from genwgp.solvers.segment import (
     Segment,
     grad_mu,
     potentials,
-    residual,
     summands,
     velocity,
     velocity_gradient,
@@ -411,9 +410,9 @@ class _Run:
         r = velocity(segment, 1.0, self.test) + gradient
         size = rms(gradient)
         self.force = trimmed_rms(gradient) + TINY
-        bad = np.asarray((residual(self.energy, segment, 1.0, self.pool.state) ** 2).sum(1))
-        lost = LOST if self.features.rich else EXACTLY
-        own = np.asarray((grad_mu(self.energy, self.pool.state) ** 2).sum(1))
+        pulled = grad_mu(self.energy, self.pool.state)
+        bad = np.asarray(((velocity(segment, 1.0, self.pool.state) + pulled) ** 2).sum(1))
+        lost, own = LOST if self.features.rich else EXACTLY, np.asarray((pulled**2).sum(1))
         self.pool = self.pool.drop(~np.isfinite(bad) | (bad > np.maximum((lost * self.force) ** 2, OWN**2 * own)))
         self.time += h
         self.arclength += h * float(speeds @ [1, 3, 3, 1]) / 8  # Simpson's three-eighths rule
