@@ -1,4 +1,4 @@
-"""The certificate's bound on W2 beside the true W2 to a reference, with what the latter is uncertain by."""
+"""The certificate's bounds on W2 and KL beside the true ones, with what the latter are uncertain by."""
 
 from typing import Any, NamedTuple
 
@@ -9,13 +9,15 @@ import numpy as np
 import genwgp as gw
 from genwgp.diagnostics.distances import between_draws, gaussian_wasserstein, noise_floor, wasserstein
 from genwgp.errors import InputError
-from genwgp.references import FiniteVolume, McKeanVlasov, OrnsteinUhlenbeck, reference_for
+from genwgp.problems.double_wells import DoubleWell
+from genwgp.references import FiniteVolume, McKeanVlasov, OrnsteinUhlenbeck, QuadratureReference, reference_for
 
 QUANTILES, GRID, ROOM = 2048, 20001, 0.5  # on a line; points that a density is summed on, beyond its samples
 PARTICLES, SEEDS = 8192, 4  # of a Gaussian
 SAMPLES, PAIRS = 2000, 2  # of any other density in more than one dimension, and pairs of draws
 SAMPLING = 0.03  # relative, of a bound: three standard errors of a root mean square over 8192 particles
 USELESS = 1e3  # times the length of the path: what a bound says that is larger than this
+END_HEADER = ["problem", "lam", "KL to the equilibrium", "bound on KL", "bound / KL", "holds"]
 HEADER = ["problem", "L", "t", "W2 to the reference", "its noise", "bound on W2", "bound / W2", "holds", "W2 by"]
 # Least eigenvalues of Hess V that are known: the bound is a proof, but for the quadrature of the residual.
 CONVEXITY = {
@@ -23,20 +25,43 @@ CONVEXITY = {
     "ornstein-uhlenbeck-mixture": lambda problem: 1.0,
     "mckean-vlasov": lambda problem: problem.energy.potential.stiffness,
     "double-well-1d": lambda problem: -4 * problem.energy.potential.height,
+    "many-wells": lambda problem: -4 * float(problem.energy.potential.height.max()),
+    "styblinski-tang": lambda problem: -32 * problem.energy.potential.scale,
     "porous-medium": lambda problem: problem.energy.potential.stiffness,
+}
+# Log-Sobolev constants where V is not convex: sums of functions of one coordinate have the least one of those.
+LOG_SOBOLEV = {
+    "double-well-1d": lambda problem: _on_a_line(problem.energy.potential, problem),
+    "many-wells": lambda problem: min(
+        _on_a_line(DoubleWell(h, b), problem)
+        for h, b in {*zip(problem.energy.potential.height, problem.energy.potential.tilt, strict=True)}
+    ),
+    "styblinski-tang": lambda problem: _on_a_line(problem.energy.potential, problem),
 }
 NOTES = f"""
 `bound on W2`: of `genwgp.certificate`, from the residual of the path alone, on its distance to the true flow at time
 t, and at t = inf of its last node to the equilibrium. `L`: the convexity of F that it uses; known: a lower bound of the
 eigenvalues of Hess V in closed form; estimated: the least one over particles of the path, so that the bound is no
 proof. With L < 0 it grows as exp(-L t) and soon `says nothing` (it is above {USELESS:g} lengths of the path); at the
-equilibrium there is none. `W2 to the reference`, by one of: {QUANTILES} quantiles on a line, whose noise is the mesh of
-the reference; moments, of a path that is nearly Gaussian, the least that W2 can be, whose noise is its range over
-{SEEDS} sets of {PARTICLES} particles; {SAMPLES} samples, less the floor of W2 between samples of one density, which is
-the noise. `bound / W2`: how loose the bound is. `holds`: bound >= W2 - noise, but for {SAMPLING:.0%} of the
-bound, whose residual is a mean over 8192 particles (three standard errors). At the equilibrium it may be sharp: where
-the slowest mode alone is left, W2 is ||grad mu|| / L. Rows without figures have not been run.
+equilibrium there is none, unless a log-Sobolev constant is known (below), which bounds late times too. `W2 to the
+reference`, by one of: {QUANTILES} quantiles on a line, whose noise is the mesh of the reference; moments, of a path
+that is nearly Gaussian, the least that W2 can be, whose noise is its range over {SEEDS} sets of {PARTICLES} particles;
+{SAMPLES} samples, less the floor of W2 between samples of one density, which is the noise. `bound / W2`: how loose the
+bound is. `holds`: bound >= W2 - noise, but for {SAMPLING:.0%} of the bound, whose residual is a mean over 8192
+particles (three standard errors). At the equilibrium it may be sharp: where the slowest mode alone is left, W2 is
+||grad mu|| / L. Rows without figures have not been run.
 """
+
+END_NOTES = """
+`bound on KL`: ||grad mu||^2 / (2 lam D) at the last node, lam the log-Sobolev constant: L where it is positive, else a
+lower bound by the criterion of Barthe and Roberto on a line, and the least one of a product's factors. `KL to the
+equilibrium`: by importance weights over 8192 particles. `holds`: but for 6% of the bound, whose square of the
+force is a mean over 8192 particles. Problems without such a constant have no row.
+"""
+
+
+def _on_a_line(potential: Any, problem: gw.Problem) -> float:
+    return QuadratureReference(potential, problem.energy.diffusion, 1).log_sobolev
 
 
 class Distance(NamedTuple):
@@ -47,24 +72,37 @@ class Distance(NamedTuple):
     by: str
 
 
-def rows(label: str, problem: gw.Problem, path: Any) -> list[list[str]]:
-    """Rows of the table: at a third, two thirds and the end of the arclength, and at the equilibrium."""
-    known = CONVEXITY.get(problem.name)
+def rows(label: str, problem: gw.Problem, path: Any, gap: float) -> tuple[list[list[str]], list[list[str]]]:
+    """Rows of both tables: on W2 at a third, two thirds and the end of the arclength, and at the equilibrium; on KL.
+
+    `gap`: the KL divergence of the last node to the equilibrium.
+    """
+    known, constant = CONVEXITY.get(problem.name), LOG_SOBOLEV.get(problem.name)
     last = float(path.layers.duration.sum())
     K = len(path.times) - 1
     times = [*(float(path.times[k]) for k in (K // 3, 2 * K // 3)), last]
     times += [np.inf] if np.isinf(path.times[-1]) else []
     try:
-        bounds = gw.certificate(path, None if known is None else known(problem), times)
+        of = lambda function: None if function is None else function(problem)
+        bounds = gw.certificate(path, of(known), times, of(constant))
     except InputError as error:
-        return [[label, *[""] * (len(HEADER) - 2), f"no bound: {error}".replace("|", "\\|")]]
+        return [[label, *[""] * (len(HEADER) - 2), f"no bound: {error}".replace("|", "\\|")]], []
     L = f"{bounds.convexity:.3g}, {'estimated' if bounds.estimated else 'known'}"
     reference = reference_for(problem)
     coarser = _coarser(problem, reference) if path.dim == 1 else None
-    return [
+    along = [
         _row(label, L, t, distance(path, reference, coarser, t), float(bound), float(path.arclength[-1]))
         for t, bound in zip(times, bounds.bound, strict=True)
     ]
+    proven = known is not None or constant is not None
+    ends = np.isinf(times[-1]) and np.isfinite([gap, bounds.divergence_to_equilibrium]).all() and proven
+    return along, [_end_row(label, bounds, gap)] if ends else []
+
+
+def _end_row(label: str, bounds: gw.Certificate, gap: float) -> list[str]:
+    bound = bounds.divergence_to_equilibrium
+    holds = "yes" if (1 + 2 * SAMPLING) * bound >= gap else "NO"
+    return [label, f"{bounds.log_sobolev:.3g}", f"{gap:.1e}", f"{bound:.1e}", f"{bound / gap:.2g}", holds]
 
 
 def _row(label: str, L: str, t: float, found: Distance, bound: float, length: float) -> list[str]:

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 from PIL import Image
 from runs import Case, solved
-from tables import earlier, earlier_rows, machine, markdown
+from tables import earlier_rows, machine, markdown
 
 import genwgp as gw
 from genwgp.references import OrnsteinUhlenbeck
@@ -119,8 +119,8 @@ def draw(path: Any, file: Path) -> None:
         picture.convert("RGB").quantize(COLOURS).save(file, optimize=True)
 
 
-def row(case: Case, folder: Path | None) -> tuple[list[str], list[list[str]]]:
-    """The row of a problem, and its rows of the table of bounds; its picture is written."""
+def row(case: Case, folder: Path | None) -> list[list[list[str]]]:
+    """The rows of a problem in the three tables; its picture is written."""
     problem = case.problem()
     solution = solved(case, problem, 0, folder)
     path, reference, figures = solution.path, problem.reference, solution.diagnostics
@@ -143,7 +143,7 @@ def row(case: Case, folder: Path | None) -> tuple[list[str], list[list[str]]]:
         exact,
         f"{solution.stats['seconds']:.0f}",
     ]
-    return found, bounds.rows(case.label, problem, path)
+    return [[found], *bounds.rows(case.label, problem, path, figures["gap"])]
 
 
 NOTES = f"""
@@ -151,8 +151,8 @@ K = 12 layers, all defaults, seed 0, float64, {SAMPLES} particles; sampling nois
 (two standard errors), 1e-3 of log Z times the root of 1/ESS - 1. `F_end - F*` is the KL divergence of the last node to
 the equilibrium times D. Modes' weights: plain samples, in brackets with importance weights. `direction`: largest
 direction residual before 99 % of the drop of F. `dF + I dt`: largest difference of a layer's drop of F and its
-dissipation, over the drop or a hundredth of the whole one. `forms of S`: the action and its second form. Seconds
-include compilation.
+dissipation, over the drop or a hundredth of the whole one, in the layers that begin before that. `forms of S`: the
+action and its second form. Seconds include compilation.
 """
 
 
@@ -162,29 +162,42 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, help="a folder that runs are kept in")
     parser.add_argument("problems", nargs="*", help="names or labels of the table; all of them where none is given")
     given = parser.parse_args()
-    known = earlier(TABLE) if given.problems else {}
-    bounded = [row for row in earlier_rows(TABLE, 1) if row[1]] if given.problems else []
+    tables = [[row for row in earlier_rows(TABLE, i) if any(row[1:])] if given.problems else [] for i in range(3)]
     for case in CASES:
         label = case.label
         if not given.problems or case.name in given.problems or label in given.problems:
-            known[label], found = row(case, given.runs)
-            bounded = [row for row in bounded if row[0] != label] + found
-            for line in (known[label], *found):
+            found = row(case, given.runs)
+            for line in (line for rows in found for line in rows):
                 print(" | ".join(line), flush=True)
-            write(known, bounded)
-    sys.exit(any("NO" in row for row in bounded))
+            tables = [[old for old in table if old[0] != label] + new for table, new in zip(tables, found, strict=True)]
+            write(tables)
+    sys.exit(any("NO" in row for table in tables[1:] for row in table))
 
 
-def write(known: dict[str, list[str]], bounded: list[list[str]]) -> None:
-    """Both tables; what has not been run has an empty row."""
-    labels = [case.label for case in CASES]
-    rows = [known.get(label, [label, *[""] * (len(HEADER) - 1)]) for label in labels]
-    of = lambda label: [row for row in bounded if row[0] == label] or [[label, *[""] * (len(bounds.HEADER) - 1)]]
-    below = markdown(bounds.HEADER, [row for label in labels for row in of(label)])
-    text = (
-        f"# The gallery with the defaults\n\n{markdown(HEADER, rows)}\n{NOTES}\n## Bounds and true errors\n\n{below}\n"
-    )
-    TABLE.write_text(f"{text}{bounds.NOTES}\nMachine: {machine()}.\n", encoding="utf-8")
+def write(tables: list[list[list[str]]]) -> None:
+    """All three tables, in the order of CASES; what has not been run has an empty row in the first two."""
+    solved_rows, along, ends = tables
+    text = f"""# The gallery with the defaults
+
+{_table(HEADER, solved_rows)}
+{NOTES}
+## Bounds and true errors
+
+{_table(bounds.HEADER, along)}
+{bounds.NOTES}
+## Bounds at the equilibrium
+
+{_table(bounds.END_HEADER, ends, gaps=False)}
+{bounds.END_NOTES}
+Machine: {machine()}.
+"""
+    TABLE.write_text(text, encoding="utf-8")
+
+
+def _table(header: list[str], rows: list[list[str]], gaps: bool = True) -> str:
+    empty = lambda label: [[label, *[""] * (len(header) - 1)]] if gaps else []
+    of = lambda label: [row for row in rows if row[0] == label] or empty(label)
+    return markdown(header, [row for case in CASES for row in of(case.label)])
 
 
 if __name__ == "__main__":

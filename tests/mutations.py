@@ -143,7 +143,7 @@ def with_comparison(run: Path, place: Path) -> Path:
     figures = {name: some for name in Comparison._fields} | {"times": three}
     numbers = dict.fromkeys(("gap", "effective_sample_size", "log_normaliser", "reference_log_normaliser"), 0.5)
     found = Comparison(**{**figures, **numbers, "samples": 100, "missing": {"l1": "no reason"}})
-    bounds = Certificate(three, three, three, 0.5, True, 0.1, 0.1)
+    bounds = Certificate(three, three, three, 0.5, True, 0.5, 0.1, 0.1)
     write_comparison(comparison_record(found, reference_description="made up", certificate=bounds._asdict()), place)
     return place
 

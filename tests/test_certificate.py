@@ -95,6 +95,34 @@ def test_convexity_is_estimated_from_the_hessian(solution):
     assert gw.certificate(solution.path, -0.5).distance_to_equilibrium == np.inf
 
 
+@pytest.mark.parametrize("factor", [1.0, 0.9])
+def test_a_log_sobolev_constant_bounds_what_convexity_cannot(solution, factor):
+    path = scaled(solution.path, factor)
+    without, found = certificate(path, -10.0), certificate(path, -10.0, log_sobolev=0.6)
+    true = errors(path, solution.problem)
+    assert without.distance_to_equilibrium == np.inf
+    assert np.all(true <= found.bound)
+    assert np.all(found.bound <= without.bound)
+    # W2 to the equilibrium at most from both sides of it: e^(-0.6 t) of what it is at the start, and ||grad mu|| / 0.6.
+    assert found.bound[-1] < 0.01 * without.bound[-1]
+    assert found.bound[-1] < np.sqrt(path.dissipation[0]) / 0.6
+    if factor == 1:
+        assert found.divergence_to_equilibrium == pytest.approx(path.dissipation[-1] / 1.2, rel=0.05)
+
+
+@pytest.mark.parametrize("constant", [-1.0, 0.0, np.nan, "large"])
+def test_a_log_sobolev_constant_is_positive(solution, constant):
+    with pytest.raises(InputError, match=r"^log_sobolev: "):
+        certificate(solution.path, log_sobolev=constant)
+
+
+def test_a_log_sobolev_constant_is_that_of_a_potential_with_an_entropy(solution):
+    energy = gw.FreeEnergy(solution.problem.energy.potential, gw.PorousMedium(2.0))
+    path = eqx.tree_at(lambda p: p.energy, solution.path, energy)
+    with pytest.raises(InputError, match=r"^log_sobolev: .* entropy"):
+        certificate(path, log_sobolev=0.5)
+
+
 @pytest.mark.parametrize("L", [2.0, 1e-15, -1.5])
 def test_a_constant_residual_adds_up_as_it_should(L):
     t = np.linspace(0.0, 3.0, 7)

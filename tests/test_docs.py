@@ -63,7 +63,7 @@ def test_formulas_pictures_and_sources_are_in_the_pages(pages):
     assert theory.count('class="math"><math ') > 100
     assert "$$" not in re.sub(r"<script.*?</script>", "", theory, flags=re.DOTALL)
     assert not re.findall(r'<(?:script|link)[^>]*(?:src|href)="(?:https?:)?//[^"]*"', theory)  # nothing from elsewhere
-    assert len(re.findall(r'<div class="citation"', theory)) == 32
+    assert len(re.findall(r'<div class="citation"', theory)) == 33
     assert "{cite}" not in theory
     # A number is put behind the second of two pictures that have one name.
     assert re.search(r'src="_images/tilted-double-well\d*\.png"', (pages / "index.html").read_text(encoding="utf-8"))

@@ -209,6 +209,45 @@ def test_quadrature_of_a_kink():
     assert kink.log_normaliser == pytest.approx(np.log(2), abs=1e-6)
 
 
+@pytest.mark.parametrize(("stiffness", "D"), [(1.0, 1.0), (3.0, 0.5)])
+def test_the_log_sobolev_constant_of_a_gaussian(stiffness, D):
+    """The best one is the stiffness; the criterion gives at least an eighth of it, and never more."""
+    found = QuadratureReference(lambda x: 0.5 * stiffness * jnp.sum(x**2), D, 1).log_sobolev
+    assert stiffness / 8 < found <= stiffness
+
+
+WELL = QuadratureReference(lambda x: 2 * (x[0] ** 2 - 1) ** 2 + 0.2 * x[0], 0.7, 1)
+
+
+@given(tilt=st.floats(-3, 3), wave=st.floats(-2, 2))
+def test_the_log_sobolev_inequality(tilt, wave):
+    """KL <= ||grad mu||^2 / (2 lam D) of densities near the equilibrium of a double well and far from it."""
+    x, D = np.linspace(-4, 4, 4001), WELL.D
+    log_rho = tilt * x + wave * np.sin(2 * x) - (2 * (x**2 - 1) ** 2 + 0.2 * x) / D
+    rho = np.exp(log_rho - log_rho.max())
+    rho /= rho.sum()
+    log_ratio = np.log(rho / (x[1] - x[0])) - np.asarray(WELL.equilibrium_log_prob(x[:, None]))
+    force = D * (tilt + 2 * wave * np.cos(2 * x))
+    assert rho @ log_ratio <= rho @ force**2 / (2 * WELL.log_sobolev * D) + 1e-9
+
+
+def test_the_log_sobolev_constant_is_not_far_from_the_best():
+    """Mass moved from one well to the other is nearly the slowest way down."""
+    x, D = np.linspace(-4, 4, 4001), WELL.D
+    rho = np.exp(np.asarray(WELL.equilibrium_log_prob(x[:, None]))) * (x[1] - x[0])
+    step = np.cumsum(np.where(np.abs(x) < 1, 1 / np.maximum(rho, 1e-9), 0))  # flat where mass is, steep on the barrier
+    f = 2 * (step - step.min()) / np.ptp(step) - 1
+    moved = rho * (1 + 0.3 * (f - rho @ f))
+    force = D * np.gradient(np.log(moved / rho), x)
+    best = (moved @ force**2) / (2 * D * (moved @ np.log(moved / rho)))
+    assert best / 16 < WELL.log_sobolev < best
+
+
+def test_the_log_sobolev_constant_in_the_plane_is_not_known():
+    with pytest.raises(InputError, match=r"^QuadratureReference.log_sobolev: got dim = 2; allowed: one dimension"):
+        QuadratureReference(lambda x: jnp.sum(x**2), 1.0, 2).log_sobolev  # noqa: B018
+
+
 def test_quadrature_in_float32():
     with jax.enable_x64(False):
         reference = QuadratureReference(lambda x: 0.5 * jnp.sum(x**2), 1.0, 2)

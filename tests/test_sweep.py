@@ -116,7 +116,7 @@ def test_more_bumps_are_taken_where_fewer_leave_too_much():
     assert field.terms[-1].size == features.FINER[2] > features.BUMPS[2]
 
 
-@pytest.mark.parametrize(("spent", "more"), [(1e-9, True), (1.0, False)])
+@pytest.mark.parametrize(("spent", "more"), [(1 - 1e-9, True), (0.0, False)])
 def test_more_bumps_are_for_what_is_not_the_last_of_the_drop(monkeypatch, spent, more):
     monkeypatch.setattr(features, "COARSE", 0.0)
     monkeypatch.setattr(features, "FINER", {1: 70})

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from genwgp.actions.profile import Nodes, Profile
-from genwgp.checks import finite_number
+from genwgp.checks import finite_number, positive_number
 from genwgp.diagnostics.measure import walked
 from genwgp.errors import InputError
 from genwgp.layers.velocity import VelocityLayer
@@ -22,11 +22,13 @@ class Certificate(NamedTuple):
     """Bounds at the nodes (K + 1,), the last one at the clock's last finite time; or at the times asked for.
 
     times: physical. residual: e = ||v + grad mu|| in L2(rho), length / time; between the quadrature points the larger
-    one of both beside. bound: on W2(path, true flow); at t = inf, on W2(last node, equilibrium).
+    one of both beside. bound: on W2(path, true flow), the less of both that `certificate` has; at t = inf, on
+    W2(last node, equilibrium).
     convexity: the constant L. estimated: whether L is the least eigenvalue of Hess V, and of Hess W where that is
     negative, over particles of the path, instead of one that is known: then the bounds are no proof.
-    distance_to_equilibrium: W2(last node, equilibrium) <= ||grad mu|| / L, and divergence_to_equilibrium, in nats:
-    KL <= ||grad mu||^2 / (2 L D); infinite unless L > 0 and, for the second, there is an entropy.
+    log_sobolev: lam, with KL(rho || rho_*) <= ||grad mu||^2 / (2 lam D) for every rho; L, unless it is given.
+    distance_to_equilibrium: W2(last node, equilibrium) <= ||grad mu|| / lam, and divergence_to_equilibrium, in nats:
+    KL <= ||grad mu||^2 / (2 lam D); infinite unless lam > 0 and, for the second, there is an entropy.
     """
 
     times: Float[np.ndarray, " times"]
@@ -34,18 +36,25 @@ class Certificate(NamedTuple):
     bound: Float[np.ndarray, " times"]
     convexity: float
     estimated: bool
+    log_sobolev: float
     distance_to_equilibrium: float
     divergence_to_equilibrium: float
 
 
-def certificate(path: WassersteinPath, convexity: float | None = None, times: Any = None) -> Certificate:
+def certificate(
+    path: WassersteinPath, convexity: float | None = None, times: Any = None, log_sobolev: float | None = None
+) -> Certificate:
     """W2(rho_t, true rho_t) <= int_0^t exp(-L (t - r)) e(r) dr for a path from the same start and an L-convex F.
+
+    And <= (||grad mu_t|| + exp(-lam t) (2 lam (F_0 - F_*))^(1/2)) / lam, over the equilibrium, for lam > 0.
 
     `convexity`: L, such that F is L-convex along Wasserstein geodesics: the least eigenvalue of Hess V for V with an
     entropy or a porous medium; None: it is estimated. The integral takes the larger of e at both ends of each interval
     between quadrature points. e is measured over 8192 held-out particles. `times`: where, from 0 to the end of the
-    clock or infinite (the equilibrium); None: at the nodes. InputError for a path that is not of velocity fields, whose
-    clock is not its own, for times beyond it, and for an L that must be given: with a `Functional`, or a U of a user.
+    clock or infinite (the equilibrium); None: at the nodes. `log_sobolev`: lam, where V is not convex but the
+    constant is known (`QuadratureReference.log_sobolev` on a line; of a product, the least one of its factors).
+    InputError for a path that is not of velocity fields, whose clock is not its own, for times beyond it, for an L that
+    must be given (with a `Functional`, or a U of a user), and for a lam without V and entropy alone.
     Source: the theory page; L-convexity: Ambrosio, Gigli and Savare, Gradient Flows, 2nd ed. (2008), chapter 11.
     """
     layers = path.layers
@@ -54,20 +63,35 @@ def certificate(path: WassersteinPath, convexity: float | None = None, times: An
     known = None if convexity is None else finite_number("convexity", convexity)
     L = _least_convexity(path) if known is None else known
     profile, nodes, _, _ = walked(path, layers, layers.duration.sum(axis=-1), SEED, POINTS)
-    known_times, residual, at_node = _residual(profile, nodes)
+    known_times, residual, force, at_node = _residual(profile, nodes)
     chosen = known_times[at_node] if times is None else _asked(times, known_times[-1])
-    force2 = float(nodes.force2[-1])
-    to_end = np.sqrt(force2) / L if L > 0 else np.inf
-    D = path.energy.diffusion
+    lam, D = L if log_sobolev is None else _constant(log_sobolev, path), path.energy.diffusion
+    left, to_end = (force[-1] ** 2 / (2 * lam), force[-1] / lam) if lam > 0 else (np.inf, np.inf)
+    F = np.asarray(profile.free_energy, dtype=np.float64)
+    over = _over_equilibrium(_larger_beside(known_times, force, chosen), chosen, F[0] - F[-1] + left, lam)
+    along = np.minimum(_at(known_times, residual, L, chosen), over)
     return Certificate(
-        chosen,
-        _larger_beside(known_times, residual, chosen),
-        np.where(np.isinf(chosen), to_end, _at(known_times, residual, L, chosen)),
-        L,
-        known is None,
-        to_end,
-        force2 / (2 * L * D) if L > 0 and D > 0 else np.inf,
+        times=chosen,
+        residual=_larger_beside(known_times, residual, chosen),
+        bound=np.where(np.isinf(chosen), to_end, along),
+        convexity=L,
+        estimated=known is None,
+        log_sobolev=lam,
+        distance_to_equilibrium=to_end,
+        divergence_to_equilibrium=left / D if D > 0 else np.inf,
     )
+
+
+def _constant(log_sobolev: Any, path: WassersteinPath) -> float:
+    """The constant as a number; InputError where there is no exp(-V/D) that it could belong to."""
+    if not path.energy.gibbs or path.energy.interacting:
+        raise InputError("log_sobolev", log_sobolev, "None, unless the energy is a potential with an entropy")
+    return positive_number("log_sobolev", log_sobolev)
+
+
+def _over_equilibrium(force: np.ndarray, times: np.ndarray, drop: float, lam: float) -> np.ndarray:
+    """W2 from the path to the equilibrium and from there to the true flow, whose F - F* is `drop` at the start."""
+    return (force + np.exp(-lam * times) * np.sqrt(2 * lam * drop)) / lam if lam > 0 else np.full(len(times), np.inf)
 
 
 def _asked(times: Any, last: float) -> np.ndarray:
@@ -97,21 +121,23 @@ def _at(times: np.ndarray, residual: np.ndarray, L: float, at: np.ndarray) -> np
     return _grown(every, _larger_beside(times, residual, every), L)[np.searchsorted(every, finite)]
 
 
-def _residual(profile: Profile, nodes: Nodes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times, e there, and which of them are nodes: all quadrature points and nodes, in order."""
+def _residual(profile: Profile, nodes: Nodes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Times, e and ||grad mu|| there, and which of them are nodes: all quadrature points and nodes, in order."""
     host = lambda a: np.asarray(a, dtype=np.float64)
     h, theta = host(profile.durations), host(nodes.theta)
     squared = lambda speed2, power, force2, h: speed2 / h**2 + 2 * power / h + force2
     inside = squared(host(profile.speed2), host(profile.power), host(profile.force2), h[:, None])
     node = squared(host(nodes.speed2), host(nodes.power), host(nodes.force2), np.append(h[:1], h))
-    time, e2, is_node = [0.0], [node[0]], [True]
+    inside_force2, node_force2 = host(profile.force2), host(nodes.force2)
+    time, e2, force2, is_node = [0.0], [node[0]], [node_force2[0]], [True]
     for k in range(len(h)):
         order = np.argsort(theta[k])
         start = time[-1]
         time += [*(start + h[k] * theta[k][order]), start + h[k]]
         e2 += [*inside[k][order], node[k + 1]]
+        force2 += [*inside_force2[k][order], node_force2[k + 1]]
         is_node += [False] * len(order) + [True]
-    return np.array(time), np.sqrt(np.maximum(e2, 0)), np.array(is_node)
+    return np.array(time), np.sqrt(np.maximum(e2, 0)), np.sqrt(force2), np.array(is_node)
 
 
 def _grown(times: np.ndarray, residual: np.ndarray, L: float) -> np.ndarray:

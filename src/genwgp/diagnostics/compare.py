@@ -71,7 +71,8 @@ class Comparison(NamedTuple):
 
     def ratio(self, name: str = "wasserstein") -> Numbers:
         """A distance over its floor: about 1 where samples cannot tell path and reference apart."""
-        return getattr(self, name) / getattr(self, f"{name}_floor")
+        with np.errstate(divide="ignore", invalid="ignore"):  # a start in one point has no floor
+            return getattr(self, name) / getattr(self, f"{name}_floor")
 
     @property
     def time_ratio(self) -> Numbers:

@@ -43,11 +43,11 @@ class Measurement(NamedTuple):
     action, action_second_form: two estimates of the same number that differ by quadrature and sampling. energy_drop.
     speed_spread: largest relative difference between the lengths of adjacent layers. direction_residual: the largest
     one at the nodes before 99 % of the drop of F. dissipation_error: largest |change of F + int I dt| over the larger
-    of the change and a hundredth of the drop, over the layers. rise: largest rise of F in a layer over the drop.
-    gap: KL divergence of the last node to the equilibrium in nats (with an interaction: of its own mean field, which is
-    zero where the density is stationary). left: drop of F that is left over that of the path, by the decay of
-    ||grad mu||. effective_sample_size: share of 1. lost: share of the held-out particles in whose place others were
-    drawn (`walked`).
+    of the change and a hundredth of the drop, over the layers that begin before it. rise: largest rise of F in a layer
+    over the drop. gap: KL divergence of the last node to the equilibrium in nats (with an interaction: of its own mean
+    field, which is zero where the density is stationary). left: drop of F that is left over that of the path, by the
+    decay of ||grad mu||. effective_sample_size: share of 1. lost: share of the held-out particles in whose place others
+    were drawn (`walked`).
     """
 
     path: WassersteinPath
@@ -233,14 +233,14 @@ def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -
     early = F[:-1] - F[-1] > (1 - SPENT) * abs(drop)
     spent, directions = _dissipated(profile), path.direction_residual
     change = np.diff(F)
-    scale = np.maximum(np.abs(change), (1 - SPENT) * abs(drop) + 1e-300)
+    balance = np.abs(change + spent) / np.maximum(np.abs(change), (1 - SPENT) * abs(drop) + 1e-300)
     return {
         "action": float(action.value(profile)),
         "action_second_form": float(action.second_form(profile)),
         "energy_drop": float(drop),
         "speed_spread": float(speed_spread(profile)),
         "direction_residual": float(directions[:-1][early].max() if early.any() else directions[0]),
-        "dissipation_error": float(np.max(np.abs(change + spent) / scale)),
+        "dissipation_error": float(balance[early].max() if early.any() else balance[0]),
         "rise": float(max(change.max(), 0) / max(abs(drop), 1e-300)),
         "gap": gap_of(log_weight),
         "effective_sample_size": float(path.curves.equilibrium[2]),

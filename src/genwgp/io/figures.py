@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from genwgp.diagnostics.pareto import TRUSTED
-from genwgp.diagnostics.verdict import DIRECTION
+from genwgp.diagnostics.verdict import DIRECTION, DISSIPATION
 from genwgp.initial import FitQuality
 
 
@@ -63,6 +63,13 @@ FIGURES = (
         "direction residual",
         lambda v: f"{v:.3g}",
         note=f"largest before 99 % of the drop of F (converged: below {DIRECTION})",
+    ),
+    Named(
+        "dissipation_error",
+        "F against dissipation",
+        lambda v: f"{100 * v:.2g}",
+        "%",
+        f"largest difference in a layer before 99 % of the drop of F (converged: below {100 * DISSIPATION:.0f} %)",
     ),
     Named("lost", "particles lost", lambda v: f"{100 * v:.2f}", "%", "carried to infinity: others are drawn instead"),
     Named("seconds", "time", lambda v: f"{v:.1f} s ({clock(v)})"),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 RUN_FIELDS = {"problem": dict, "settings": dict, "result": str, "message": str, "summary": dict}
 RUN_FIELDS |= {"diagnostics": dict, "stats": dict, "versions": dict, "platform": dict, "dtype": str, "date": str}
-NUMBERS = ("action", "action_second_form", "speed_spread", "direction_residual", "lost", "seconds")  # or None
+NUMBERS = ("action", "action_second_form", "speed_spread", "direction_residual", "dissipation_error", "lost", "seconds")
 
 
 def save(solution: "Solution", folder: str | os.PathLike, source: dict[str, Any] | None = None) -> Path:

@@ -18,7 +18,8 @@ def summary(solution: "Solution") -> dict[str, Any]:
     particles), `log_normaliser` (log Z by importance weights at the last node), `equilibrium_free_energy` (-D log Z),
     `effective_sample_size` (fraction of 1), `pareto_k` (tail of the weights: to be trusted below 0.7), `action` and
     `action_second_form` (they differ by quadrature and sampling), `length`, `speed_spread` (largest change between
-    adjacent layers), `direction_residual` (the largest one at the nodes before 99 % of the drop of F), `lost` (share of
+    adjacent layers), `direction_residual` (the largest one at the nodes before 99 % of the drop of F),
+    `dissipation_error` (largest difference of the drop of F and the dissipation of a layer before it), `lost` (share of
     the held-out particles that the layers carry to infinity, where there are any), `seconds`;
     `reference_free_energy` where it is known independently; `start`, the entries of the `FitQuality` of a start that
     was fitted to samples. None where a figure does not exist.
@@ -45,6 +46,7 @@ def summary(solution: "Solution") -> dict[str, Any]:
         "length": float(path.arclength[-1]),
         "speed_spread": diagnostics.get("speed_spread"),
         "direction_residual": diagnostics.get("direction_residual"),
+        "dissipation_error": diagnostics.get("dissipation_error"),
         "lost": diagnostics.get("lost") or None,
         "seconds": solution.stats.get("seconds"),
     }

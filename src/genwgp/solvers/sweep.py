@@ -17,6 +17,7 @@ import numpy as np
 
 from genwgp.checks import integer, positive_number
 from genwgp.diagnostics import gap_of
+from genwgp.diagnostics.measure import SPENT
 from genwgp.energies import FreeEnergy
 from genwgp.errors import InputError
 from genwgp.layers.base import State
@@ -50,7 +51,6 @@ PEAK = 0.995  # quantile of the density that is called its largest
 SHARES = 6  # a horizon is reached in so many steps at least, and a layer's length is known from inside of them
 TRIES = 10  # step sizes tried for one segment
 RISEN = 3  # those that may bring a density at the equilibrium farther from it
-SPENT = 0.01  # share of the drop of F that is left from where more bumps are not worth their time
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
 MEMORY, ENOUGH_FOR = 1e9, 4  # bytes of a Jacobian; equations for each coefficient, whatever that takes
 LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
@@ -350,9 +350,9 @@ class _Run:
         return bool(self.figures) and self.figures[-1].gap < ENOUGH
 
     def _spent(self) -> bool:
-        """Whether all but SPENT of the drop of F lies behind: what is left of the force there decides nothing."""
+        """Whether SPENT of the drop of F lies behind: more bumps are not worth their time for the rest."""
         left = self.figures[-1].gap * self.energy.diffusion
-        return left < SPENT * (self.start_energy - self.figures[-1].free_energy + left)
+        return left < (1 - SPENT) * (self.start_energy - self.figures[-1].free_energy + left)
 
     def _stays(self) -> str:
         return f"F - F* stays at {self.figures[-1].gap:.1e} D: below that the features resolve no more"
