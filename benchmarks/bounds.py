@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import genwgp as gw
+from genwgp.diagnostics import Certificate
 from genwgp.diagnostics.distances import between_draws, gaussian_wasserstein, noise_floor, wasserstein
 from genwgp.errors import InputError
 from genwgp.problems.double_wells import DoubleWell
@@ -99,7 +100,7 @@ def rows(label: str, problem: gw.Problem, path: Any, gap: float) -> tuple[list[l
     return along, [_end_row(label, bounds, gap)] if ends else []
 
 
-def _end_row(label: str, bounds: gw.Certificate, gap: float) -> list[str]:
+def _end_row(label: str, bounds: Certificate, gap: float) -> list[str]:
     bound = bounds.divergence_to_equilibrium
     holds = "yes" if (1 + 2 * SAMPLING) * bound >= gap else "NO"
     return [label, f"{bounds.log_sobolev:.3g}", f"{gap:.1e}", f"{bound:.1e}", f"{bound / gap:.2g}", holds]

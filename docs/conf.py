@@ -36,6 +36,7 @@ autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 
 OPERATOR = r"(\\(?:log|exp|det|min))(?=\s*[^\s(_^])"  # which TeX would set a thin space after
+BAR = r'<mo(?: stretchy="false")?>(?=&#x(?:0007C|02016);)'  # of norms, else set apart as relations
 LONG = r"jaxlib\._jax\.(?=Array)|jaxtyping\.|~[\w.]+\.(?=\w)"
 
 
@@ -62,7 +63,8 @@ def formula(element: str, display: str) -> tuple[Any, None]:
 
     def draw(translator: Any, node: Any) -> None:
         spaced = re.sub(OPERATOR, r"\1\\,", node.astext())
-        translator.body.append(f'<{element} class="math">{convert(spaced, display=display)}</{element}>')
+        drawn = re.sub(BAR, r'<mo stretchy="false" lspace="0" rspace="0">', convert(spaced, display=display))
+        translator.body.append(f'<{element} class="math">{drawn}</{element}>')
         raise SkipNode
 
     return draw, None

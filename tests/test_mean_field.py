@@ -1,5 +1,6 @@
 """Paths of energies with an interaction, of other internal energies, and of none, against exact paths."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -68,14 +69,19 @@ def test_pure_aggregation_needs_no_density():
 
 
 def test_blow_up_is_seen():
-    """Particles so dense that all would fit into the regularised core of an attraction; not before."""
+    """Particles so dense that all would fit into the regularised core of an attraction; not before.
+
+    Of the motion that makes them so dense nothing is computed: the end of a segment is as it is given.
+    """
     attraction = gw.LogarithmicInteraction(strength=8.0, epsilon=0.1)
     problem = gw.Problem(FreeEnergy(None, gw.Entropy(1.0), attraction), gw.Gaussian([0.0, 0.0], 1.0))
     with jax.enable_x64(True):
         run = sweeping._Run(problem, SMALL, 0, 1.0)
-        run.advance()
-        assert run.ended() is None
-        shrunk = 2 * np.log(20.0)  # log rho at its peak, above 1 / epsilon^2, when lengths are divided by 20 again
-        run.test = run.test._replace(log_density=run.test.log_density + shrunk)
-        with pytest.raises(sweeping.Failure, match="blows up"):
-            run.ended()
+        end = sweeping.Figures(0.1, 0.1, 0.1, 0.0, 1.0, 1.0, 0.0, 0.0, 1, 0, 0.0)
+        run.figures, run.speeds, start = [end], [np.ones(4)], run.test.log_density
+        # log rho at its peak is -log(2 pi), and 2 log s above it when lengths are divided by s; the core holds all mass
+        # from 1 / epsilon^2 = 100 on: s = 25.1.
+        for shrunk, seen in ((1.0, False), (24.0, False), (26.0, True)):
+            run.test = run.test._replace(log_density=start + 2 * np.log(shrunk))
+            with pytest.raises(sweeping.Failure, match="blows up") if seen else nullcontext():
+                assert run.ended() is None

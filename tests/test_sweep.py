@@ -1,5 +1,6 @@
 """The causal sweep: collocation, assembly, the way it ends."""
 
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +15,7 @@ from genwgp.errors import InputError
 from genwgp.initial import Gaussian, Mixture
 from genwgp.layers import fields
 from genwgp.problems.ornstein_uhlenbeck import Quadratic
-from genwgp.solvers import features
+from genwgp.solvers import features, fitting
 from genwgp.solvers import sweep as sweeping
 from genwgp.solvers.assembly import assemble, lengths
 from genwgp.solvers.collocation import weighted_equations
@@ -25,6 +26,7 @@ from genwgp.solvers.segment import Segment, advance
 from genwgp.solvers.sweep import CausalSweep, sweep
 
 SMALL = CausalSweep(pool=2048, train=1024, test=2048)
+LEAST = CausalSweep(pool=1024, train=1024, test=1024)  # that of `test_checkpoint`, which compiles the same
 RNG = np.random.default_rng(0)
 
 
@@ -116,15 +118,70 @@ def test_more_bumps_are_taken_where_fewer_leave_too_much():
     assert field.terms[-1].size == features.FINER[2] > features.BUMPS[2]
 
 
+@pytest.mark.parametrize(
+    ("V", "rough"),
+    [
+        (lambda x: 4 * (jnp.sqrt(x @ x + 1e-12) - 2) ** 2, True),
+        (lambda x: jnp.abs(x[0]) + x[1] ** 2, True),
+        (lambda x: jnp.exp((x @ x) ** 2 / 4), False),
+        (lambda x: 2 * (x[0] ** 2 - 1) ** 2 + (x[1] - x[0] ** 2 / 2) ** 2, False),
+        (lambda x: jnp.cos(3 * x[0]) + x @ x, False),
+    ],
+    ids=["ring", "kink", "steep", "bent", "waves"],
+)
+def test_potentials_with_a_kink_are_not_moved_about(V, rough):
+    energy = gw.FreeEnergy(V, gw.Entropy(1.0))
+    x = np.random.default_rng(3).normal(size=(2000, 2)) * 0.6
+    found = features.Features(energy, Gaussian([0.0, 0.0], 0.36), x)
+    found.rich = True  # which |x| is not from the start: its Hessian is constant where there is one
+    field: Any = found.place(energy, x, None, RNG)
+    assert found.rough == rough
+    assert len(field.terms[1].offset) == (1 if rough else 1 + features.TRANSLATES[2])
+
+
+def test_a_particle_caught_in_a_point_does_not_stand_for_the_peak():
+    """Its log-density grows without end; all others would count as tails of a density as high as that."""
+    pool = Pool.create(Gaussian([0.0], 1.0), 2048, 0)
+    sound = pool.choose(512, np.random.default_rng(0))
+    caught = pool._replace(state=pool.state._replace(log_density=pool.state.log_density.at[7].add(300.0)))
+    found = caught.choose(512, np.random.default_rng(0))
+    assert len(np.unique(found.index)) == 512
+    assert 7 not in found.index
+    np.testing.assert_allclose(np.std(found.state.x), np.std(sound.state.x), rtol=0.2)
+    alone = pool._replace(alive=np.arange(2048) == 7)
+    assert alone.relative_log_density().max() == 0
+
+
+def test_particles_in_one_point_end_the_sweep_with_a_word(monkeypatch):
+    energy = gw.FreeEnergy(lambda x: jnp.sum(x**4) / 4 - x[0], gw.Entropy(1.0))
+
+    def gathered(self, n, rng, choose=Pool.choose):
+        found = choose(self, n, rng)
+        return found._replace(state=found.state._replace(x=0 * found.state.x))
+
+    monkeypatch.setattr(Pool, "choose", gathered)
+    run = sweeping._Run(gw.Problem(energy, Gaussian([0.5], 0.1)), LEAST, 0, np.inf)
+    with pytest.raises(sweeping.Failure, match="gathered in a point") as failure:
+        run.advance()
+    assert failure.value.args[0] == "failed"
+
+
+def test_of_ridges_that_are_nearly_as_good_the_least_or_at_a_kink_the_largest_is_taken():
+    errors = np.array([np.nan, 1.01, 1.0, 1.25, 1.4])
+    assert fitting._chosen(errors, 0.0, rough=False) == 1
+    assert fitting._chosen(errors, 0.0, rough=True) == 3
+    assert fitting._chosen(errors, 2.0, rough=True) == 4
+    assert fitting._chosen(errors[[3, 2, 1]], 2.0, rough=False) == 0
+    assert fitting._chosen(np.full(3, np.inf), 0.0, rough=False) == 0
+
+
 @pytest.mark.parametrize(("spent", "more"), [(1 - 1e-9, True), (0.0, False)])
 def test_more_bumps_are_for_what_is_not_the_last_of_the_drop(monkeypatch, spent, more):
     monkeypatch.setattr(features, "COARSE", 0.0)
     monkeypatch.setattr(features, "FINER", {1: 70})
     monkeypatch.setattr(sweeping, "SPENT", spent)
     energy = gw.FreeEnergy(lambda x: jnp.sum(x**4) / 4 - x[0], gw.Entropy(1.0))
-    first, second = sweep(
-        gw.Problem(energy, Gaussian([0.5], 0.1)), CausalSweep(pool=2048, train=1024, test=2048, segments=2), 0
-    ).segments
+    first, second = sweep(gw.Problem(energy, Gaussian([0.5], 0.1)), replace(LEAST, segments=2), 0).segments
     assert (second.field.size > first.field.size) == more
 
 

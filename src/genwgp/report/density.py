@@ -11,7 +11,7 @@ from genwgp.report.sampling import Frame, equilibrium_shape, frames, grid, log_d
 
 SAMPLES = 2048
 LINE_POINTS, SIDE = 400, 64  # 64^2 points are one batch of the path's
-TARGET = r"equilibrium $e^{-V/D} / Z$"
+TARGET = {False: r"equilibrium $e^{-V/D} / Z$", True: r"equilibrium $e^{-(V + W * \rho)/D} / Z$"}  # interacting
 MARGINALS = 4  # coordinates that are shown of a density in more than two dimensions
 BINS = 45
 PANEL, HEADING, FEET = 2.35, 0.36, 0.5  # inches: a panel, its title, and what is below the panels
@@ -35,9 +35,8 @@ def _curves(path: Any, shown: list[Frame]) -> Figure:
         axes.plot(x, np.exp(log_density(frame.density, x[:, None])), color=colour, label=_label(frame))
     shape = equilibrium_shape(path, x[:, None])
     if shape is not None:
-        axes.plot(
-            x, shape / np.trapezoid(shape, x), color=style.INK, linewidth=1.1, linestyle=(0, (4, 3)), label=TARGET
-        )
+        shape, label = shape / np.trapezoid(shape, x), TARGET[path.energy.interacting]
+        axes.plot(x, shape, color=style.INK, linewidth=1.1, linestyle=(0, (4, 3)), label=label)
     axes.set(xlabel="$x$", ylabel=r"density $\rho(x)$", xlim=box[0], title="Density along the path")
     axes.set_ylim(bottom=0)
     style.light_grid(axes)

@@ -12,6 +12,7 @@ from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, Modulat
 from genwgp.layers.velocity import VelocityLayer
 from genwgp.solvers.segment import Segment
 
+LEAST = 4  # pieces that a layer has room for; in powers of two, for few shapes are compiled then
 CUBIC = np.linalg.inv(np.vander(np.array([0, 1, 2, 3]) / 3, increasing=True))  # values at thirds -> coefficients
 
 
@@ -29,8 +30,10 @@ def assemble(segments: list[Segment], speeds: list[np.ndarray], K: int) -> Veloc
     segments = [_widened(segment, union) for segment in segments]
     cuts = _cuts(segments, speeds, K)
     pieces = [_pieces(cuts[k], cuts[k + 1]) for k in range(K)]
-    most = max(map(len, pieces))
-    layers = [_layer(segments, row, most) for row in pieces]
+    room = LEAST
+    while room < max(map(len, pieces)):
+        room *= 2
+    layers = [_layer(segments, row, room) for row in pieces]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers)
 
 
@@ -67,9 +70,9 @@ def _pieces(start: float, stop: float) -> list[Piece]:
     return [piece for piece in rows if piece.b - piece.a > 1e-12] or rows[:1]
 
 
-def _layer(segments: list[Segment], pieces: list[Piece], most: int) -> VelocityLayer:
+def _layer(segments: list[Segment], pieces: list[Piece], room: int) -> VelocityLayer:
     """One layer of these pieces; short ones are filled up with copies that take no time."""
-    padded = pieces + [Piece(pieces[-1].j, 1.0, 1.0)] * (most - len(pieces))
+    padded = pieces + [Piece(pieces[-1].j, 1.0, 1.0)] * (room - len(pieces))
     chosen = [segments[piece.j] for piece in padded]
     duration = np.array([float(s.duration) * (p.b - p.a) for s, p in zip(chosen, padded, strict=True)])
     steps = [max(1, int(np.ceil(int(s.substeps) * (p.b - p.a) - 1e-9))) for s, p in zip(chosen, padded, strict=True)]

@@ -24,6 +24,7 @@ OVERLAP = 1.7  # width of a bump over the distance to its neighbours; from 1.2 t
 NARROW = 0.5, 1.5  # 1 / width of the waves in random directions, in whitened coordinates
 EVERYWHERE = 0.1  # share of them that do not look at where the force is not linear
 HESSIANS = 256  # that decide the axes
+ROUGH = 0.3  # difference of the slope of grad V over the least translation from Hess V, over the largest of those
 QUADRATIC = 0.01  # change of Hess V, over its size, up to which a flow may do without bumps and waves
 
 TINY = 1e-300
@@ -35,14 +36,15 @@ class Features:
     """Makes the field of each segment; `rich` adds bumps or waves to V, the quadratic and the start's mixture.
 
     `fine`: more bumps than at first. In the tails, where particles are few, they are worse, so that they are for flows
-    which fewer do not resolve: of modes that exchange mass, say.
+    which fewer do not resolve: of modes that exchange mass, say. `rough`: V has a kink among the particles. It has that
+    in one place: translates would have it at others, and attract particles into a point.
 
     A problem whose flow the few structured terms carry (Gaussians under quadratic potentials, in any dimension) is
     solved by them alone; where V is far from quadratic and there is no mixture, that is not tried.
     """
 
     def __init__(self, energy: FreeEnergy, initial: AbstractDensity, x: Float[np.ndarray, "n d"]):
-        self.rich, self.fine, self.dim = False, False, x.shape[1]
+        self.rich, self.fine, self.rough, self.dim = False, False, False, x.shape[1]
         self.mixture = initial if isinstance(initial, Mixture) and energy.diffusion > 0 else None
         # Centre and scale of the structured terms stay the same, so that their coefficients change smoothly in time.
         self.centre = x.mean(0)
@@ -76,7 +78,8 @@ class Features:
         """
         d = candidates.shape[1]
         terms: list[AbstractTerm] = [Quadratic(jnp.asarray(self.centre))]
-        numbers = (BUMPS | FINER if self.fine else BUMPS, MODULATING, TRANSLATES)
+        self.rough = self.rich and d in BUMPS and energy.potential is not None and _rough(energy, candidates)
+        numbers = (BUMPS | FINER if self.fine else BUMPS, MODULATING, {} if self.rough else TRANSLATES)
         bumps, modulating, translates = (number.get(d, 0) if self.rich else 0 for number in numbers)
         sites = _sites(energy, candidates, slope, bumps)
         if energy.potential is not None:
@@ -115,6 +118,27 @@ def _nearly_quadratic(energy: FreeEnergy, x: Float[np.ndarray, "n d"]) -> bool:
     """Whether Hess (V + W * rho) hardly changes over the points; a thousand of them say that."""
     hessian = np.asarray(_hessian(energy, x[:1024]))
     return float(np.abs(hessian - hessian.mean(0)).max()) <= QUADRATIC * float(np.abs(hessian).max())
+
+
+def _rough(energy: FreeEnergy, x: Float[np.ndarray, "n d"]) -> bool:
+    """Whether grad V changes within the least of the translations as its Hessian does not say: at a kink, for one."""
+    e = _directions(len(x), x.shape[1], np.random.default_rng(0))
+    apart, slope = _unlike(energy, NEAREST * _size(x), (x, e))
+    return not float(np.nanmax(apart)) <= ROUGH * float(np.nanmax(slope))
+
+
+@over_parts
+def _unlike(energy: FreeEnergy, distance, points) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
+    """|(grad V(x + a e) - grad V(x - a e)) / 2a - Hess V e| and |Hess V e| at points x with directions e, a apart."""
+    force = jax.grad(lambda x: jnp.asarray(energy.potential(x), x.dtype))  # pyright: ignore[reportOptionalCall]
+
+    def at(point):
+        x, e = point
+        slope = jax.jvp(force, (x,), (e,))[1]
+        across = (force(x + distance * e) - force(x - distance * e)) / (2 * distance)
+        return jnp.linalg.norm(across - slope), jnp.linalg.norm(slope)
+
+    return over_particles(at, points)
 
 
 def _sites(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slope, count: int):
@@ -173,12 +197,15 @@ def at_rest(field: Field) -> Float[Array, " p"]:
 def _offsets(candidates: Float[np.ndarray, "n d"], count: int, rng: np.random.Generator) -> Float[np.ndarray, "m d"]:
     """Zero, and `count` translations in random directions, each with its opposite: V itself is always there."""
     d = candidates.shape[1]
-    spread = np.linalg.svd(candidates - candidates.mean(0), compute_uv=False) / np.sqrt(len(candidates))
-    size = np.exp(np.log(spread + 1e-300).mean())
-    half = (
-        size * _directions(count // 2, d, rng) * np.exp(rng.uniform(np.log(NEAREST), np.log(FARTHEST), (count // 2, 1)))
-    )
+    far = np.exp(rng.uniform(np.log(NEAREST), np.log(FARTHEST), (count // 2, 1)))
+    half = _size(candidates) * _directions(count // 2, d, rng) * far
     return np.concatenate([np.zeros((1, d)), half, -half])
+
+
+def _size(x: Float[np.ndarray, "n d"]) -> float:
+    """Standard deviation of the points, the geometric mean of that along their axes."""
+    spread = np.linalg.svd(x - x.mean(0), compute_uv=False) / np.sqrt(len(x))
+    return float(np.exp(np.log(spread + TINY).mean()))
 
 
 def _directions(count: int, dim: int, rng: np.random.Generator) -> Float[np.ndarray, "count dim"]:

@@ -16,6 +16,7 @@ from genwgp.solvers.segment import FIRST, Segment, constant, equations, grad_mu,
 from genwgp.solvers.simplified import implicit_start, simplified_newton
 
 RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
+NEARLY, KINKED = 1.02, 1.3  # times the least error: up to there it is as good; the second where V has a kink
 SLIGHT = (1e-13, 1e-11)  # and these where many bumps must resolve what fewer left; before, tails would blow up
 FITTED = 1e-3  # residual over ||grad mu|| that a segment must reach, or what the features left before it
 SOLVED, EXACT = 2e-5, 1e-7  # residual over ||grad mu|| where Newton's method may stop, with many features and with few
@@ -126,7 +127,7 @@ def _explicit(energy, features: Features, field: Field, base, choice: Choice, ho
     ridges = SLIGHT + RIDGES if features.fine else RIDGES
     for _ in range(1 if features.linear else 3):
         fit = col.explicit_fit(energy, field, c, train, held, ridges)
-        best = _smallest_good(fit.held_out, 1e-6 * fit.before)
+        best = _chosen(fit.held_out, 1e-6 * fit.before, features.rough)
         error = float(fit.error[best])
         if not error < min(fit.before, left):
             left = min(left, fit.before)
@@ -164,7 +165,12 @@ def _better_start(mean_field: MeanField, features: Features, segment: Segment, c
     return min(starts, key=lambda pair: pair[1].size)
 
 
-def _smallest_good(errors: np.ndarray, negligible: float) -> int:
-    """The first of the errors that is not above the least one by more than 2 %, or negligible."""
+def _chosen(errors: np.ndarray, negligible: float, rough: bool) -> int:
+    """Which of the ridges, in ascending order: the least that is nearly as good as the best, or negligibly bad.
+
+    Where a kink leaves errors behind that no ridge helps against, the largest such: with a slight one velocities grow
+    where hardly any particles are, as inside of a ring, and throw those few out.
+    """
     errors = np.where(np.isfinite(errors), errors, np.inf)
-    return int(np.argmax(errors <= max(1.02 * errors.min(), negligible)))
+    good = errors <= max((KINKED if rough else NEARLY) * errors.min(), negligible)
+    return int(np.flatnonzero(good)[-1 if rough else 0])

@@ -12,6 +12,7 @@ from genwgp.initial import AbstractDensity, Mixture
 from genwgp.layers.base import State
 
 TAIL = 1e-6  # training particles stay inside the ball that leaves this mass of a Gaussian outside
+PEAK, CAUGHT = 0.995, 10.0  # quantile of log rho, and nats above it, from where a particle does not tell its largest
 FILLED = 0.55  # of that ball's radius: where the wider half of the pool has most of its particles
 # Farther out than this the ridges between the modes of a mixture are sharp, where there is no mass yet.
 MIXTURE_TAIL, MIXTURE_INFLATION = 1.7e-5, 1.25
@@ -59,9 +60,14 @@ class Pool(NamedTuple):
         )
 
     def relative_log_density(self) -> Float[np.ndarray, " n"]:
-        """log rho minus its greatest value among the particles that count."""
+        """log rho minus its greatest value among the particles that count, but for a few that are far above all others.
+
+        Those have been caught in a point; no other would be near the peak that they pretend.
+        """
         log_density = np.asarray(self.state.log_density)
-        return np.where(self.alive, log_density - log_density[self.alive].max(), -np.inf)
+        known = log_density[self.alive]
+        peak = known[known <= np.quantile(known, PEAK) + CAUGHT].max()
+        return np.where(self.alive, log_density - peak, -np.inf)
 
     def choose(self, n: int, rng: np.random.Generator) -> "Choice":
         """n particles, spread flatter than rho: drawn with density rho^(1 - a), weighted to density rho^(1 - b).

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.linalg import LinAlgError
 
 from genwgp.checks import integer, positive_number
 from genwgp.diagnostics import gap_of
@@ -376,7 +377,11 @@ class _Run:
     def _field(self) -> Field:
         state = self._choose(min(4096, self.settings.pool // 2)).state
         slope = np.asarray(velocity_gradient(self.segments[-1], state)) if self.segments else None
-        return self.features.place(self.energy, np.asarray(state.x), slope, self.rng)
+        try:
+            return self.features.place(self.energy, np.asarray(state.x), slope, self.rng)
+        except LinAlgError:  # a covariance that is singular, or not finite
+            message = f"the particles have gathered in a point or a line at time {self.time:.4g}"
+            raise Failure("failed", message) from None
 
     def _probe(self, segment: Segment) -> tuple[float, float, list[State], np.ndarray]:
         """How much a smaller step would gain, what the features leave, test particles at s = 0, 1/3, 2/3, 1, speeds.
