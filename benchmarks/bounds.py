@@ -78,14 +78,14 @@ def rows(label: str, problem: gw.Problem, path: Any, gap: float) -> tuple[list[l
 
     `gap`: the KL divergence of the last node to the equilibrium.
     """
-    known, constant = CONVEXITY.get(problem.name), LOG_SOBOLEV.get(problem.name)
+    of = lambda constants: constants[problem.name](problem) if problem.name in constants else None
+    known, constant = of(CONVEXITY), of(LOG_SOBOLEV)
     last = float(path.layers.duration.sum())
     K = len(path.times) - 1
     times = [*(float(path.times[k]) for k in (K // 3, 2 * K // 3)), last]
     times += [np.inf] if np.isinf(path.times[-1]) else []
     try:
-        of = lambda function: None if function is None else function(problem)
-        bounds = gw.certificate(path, of(known), times, of(constant))
+        bounds = gw.certificate(path, known, times, constant)
     except InputError as error:
         return [[label, *[""] * (len(HEADER) - 2), f"no bound: {error}".replace("|", "\\|")]], []
     L = f"{bounds.convexity:.3g}, {'estimated' if bounds.estimated else 'known'}"

@@ -125,19 +125,20 @@ def _residual(profile: Profile, nodes: Nodes) -> tuple[np.ndarray, np.ndarray, n
     """Times, e and ||grad mu|| there, and which of them are nodes: all quadrature points and nodes, in order."""
     host = lambda a: np.asarray(a, dtype=np.float64)
     h, theta = host(profile.durations), host(nodes.theta)
-    squared = lambda speed2, power, force2, h: speed2 / h**2 + 2 * power / h + force2
-    inside = squared(host(profile.speed2), host(profile.power), host(profile.force2), h[:, None])
-    node = squared(host(nodes.speed2), host(nodes.power), host(nodes.force2), np.append(h[:1], h))
-    inside_force2, node_force2 = host(profile.force2), host(nodes.force2)
-    time, e2, force2, is_node = [0.0], [node[0]], [node_force2[0]], [True]
-    for k in range(len(h)):
-        order = np.argsort(theta[k])
-        start = time[-1]
-        time += [*(start + h[k] * theta[k][order]), start + h[k]]
-        e2 += [*inside[k][order], node[k + 1]]
-        force2 += [*inside_force2[k][order], node_force2[k + 1]]
-        is_node += [False] * len(order) + [True]
-    return np.array(time), np.sqrt(np.maximum(e2, 0)), np.sqrt(force2), np.array(is_node)
+    order, time = np.argsort(theta, axis=1), np.append(0.0, np.cumsum(h))
+
+    def joined(inside: np.ndarray, node: np.ndarray) -> np.ndarray:
+        layers = np.concatenate([np.take_along_axis(inside, order, axis=1), node[1:, None]], axis=1)
+        return np.append(node[:1], layers)
+
+    squared = lambda of, h: host(of.speed2) / h**2 + 2 * host(of.power) / h + host(of.force2)
+    e2 = joined(squared(profile, h[:, None]), squared(nodes, np.append(h[:1], h)))
+    return (
+        joined(time[:-1, None] + h[:, None] * theta, time),
+        np.sqrt(np.maximum(e2, 0)),
+        np.sqrt(joined(host(profile.force2), host(nodes.force2))),
+        joined(np.zeros(theta.shape, dtype=bool), np.ones(len(time), dtype=bool)),
+    )
 
 
 def _grown(times: np.ndarray, residual: np.ndarray, L: float) -> np.ndarray:

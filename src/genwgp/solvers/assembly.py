@@ -30,9 +30,7 @@ def assemble(segments: list[Segment], speeds: list[np.ndarray], K: int) -> Veloc
     segments = [_widened(segment, union) for segment in segments]
     cuts = _cuts(segments, speeds, K)
     pieces = [_pieces(cuts[k], cuts[k + 1]) for k in range(K)]
-    room = LEAST
-    while room < max(map(len, pieces)):
-        room *= 2
+    room = max(LEAST, 1 << (max(map(len, pieces)) - 1).bit_length())
     layers = [_layer(segments, row, room) for row in pieces]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers)
 

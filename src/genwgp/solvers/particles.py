@@ -12,7 +12,8 @@ from genwgp.initial import AbstractDensity, Mixture
 from genwgp.layers.base import State
 
 TAIL = 1e-6  # training particles stay inside the ball that leaves this mass of a Gaussian outside
-PEAK, CAUGHT = 0.995, 10.0  # quantile of log rho, and nats above it, from where a particle does not tell its largest
+PEAK = 0.995  # quantile of the density that is called its largest
+CAUGHT = 10.0  # nats above it from where a particle has been caught in a point
 FILLED = 0.55  # of that ball's radius: where the wider half of the pool has most of its particles
 # Farther out than this the ridges between the modes of a mixture are sharp, where there is no mass yet.
 MIXTURE_TAIL, MIXTURE_INFLATION = 1.7e-5, 1.25

@@ -28,7 +28,7 @@ from genwgp.solvers.features import Features
 from genwgp.solvers.fitting import fit_segment
 from genwgp.solvers.keeper import Keeper, Kept, fitting
 from genwgp.solvers.mean_field import MeanField, carry
-from genwgp.solvers.particles import Choice, Pool, initial_state
+from genwgp.solvers.particles import PEAK, Choice, Pool, initial_state
 from genwgp.solvers.segment import (
     FIRST,
     Segment,
@@ -48,7 +48,6 @@ LOST, EXACTLY = 10.0, 0.3  # residual over ||grad mu|| from which a particle is 
 OWN = 0.5  # residual over its own |grad mu| up to which it is all the same: on a barrier that is where the force is
 REFUSED = 4  # steps halved before they do not do any more (what is not linear may only need a smaller step)
 FALL = 5.0  # largest over smallest speed in a segment
-PEAK = 0.995  # quantile of the density that is called its largest
 SHARES = 6  # a horizon is reached in so many steps at least, and a layer's length is known from inside of them
 TRIES = 10  # step sizes tried for one segment
 RISEN = 3  # those that may bring a density at the equilibrium farther from it
