@@ -15,8 +15,12 @@ if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
     _cache = tempfile.TemporaryDirectory(prefix="genwgp-tests-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _cache.name
 # What jax computes outside of compiled functions is compiled as `genwgp.parts` has it: in two thirds of the time. And
-# with few optimisations: most of what tests compile runs for less time than those would take.
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1")
+# with few optimisations: most of what tests compile runs for less time than those would take. And each function in one
+# piece, which takes a fifth less of one core: the others have tests of their own to compile.
+FLAGS = (
+    "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=1 --xla_cpu_parallel_codegen_split_count=1"
+)
+os.environ.setdefault("XLA_FLAGS", FLAGS)
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 jax.config.update("jax_enable_x64", True)

@@ -16,7 +16,7 @@ def last_node(rho: Any, energy: gw.FreeEnergy) -> Equilibrium:
     layers = stack_layers(lambda key: CouplingLayer.create(key, rho.dim, 2, 1), 1, jax.random.key(0))
     figures = ("log_normaliser", "log_normaliser_error", "effective_sample_size", "pareto_k")
     place = {"position": jnp.asarray(0.0, dtype=float), "time": np.inf, "arclength": 0.0}
-    nothing: dict[str, Any] = dict.fromkeys(figures, float("nan"))
+    nothing: dict[str, Any] = dict.fromkeys(figures, float("nan")) | {"log_normaliser": 0.0}
     return Equilibrium(layers=layers, initial=rho, energy=energy, **place, **nothing)
 
 

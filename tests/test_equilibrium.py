@@ -13,8 +13,10 @@ from scipy import stats
 
 import genwgp as gw
 from genwgp import importance
-from genwgp.diagnostics import pareto_k
+from genwgp.diagnostics import measure, pareto_k
 from genwgp.errors import InputError
+from genwgp.layers import CouplingLayer, stack_layers
+from genwgp.report.sampling import equilibrium_shape
 from hand_built import last_node
 
 KEY = jax.random.key(3)
@@ -290,6 +292,19 @@ def test_where_there_is_no_such_equilibrium():
     for call in calls:
         with pytest.raises(InputError, match=r"^equilibrium: got an energy without"):
             call()
+
+
+def test_where_nothing_confines_there_is_no_divergence_to_an_equilibrium():
+    """1/(1 + r^2)^(1/2) in the plane has no Z, though its weights are finite over every sample."""
+    energy = gw.FreeEnergy(lambda x: 0.5 * jnp.log(1 + x @ x), gw.Entropy(D))
+    problem = gw.Problem(energy, gw.Gaussian([0.0, 0.0], 1.0))
+    layers = stack_layers(lambda key: CouplingLayer.create(key, 2, 2, 1), 1, KEY)
+    path, figures = measure(problem, layers, gw.FiniteHorizonAction(1.0), 0, points=2)
+    assert all(np.isnan(figures[name]) for name in ("gap", "effective_sample_size", "pareto_k"))
+    assert not path.equilibrium.normalisable
+    assert equilibrium_shape(path, np.zeros((3, 2))) is None
+    with pytest.raises(InputError, match=r"^equilibrium: got an energy without"):
+        path.equilibrium.log_weights(jnp.zeros((3, 2)))
 
 
 def test_a_potential_that_is_not_finite_is_not_resampled():

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import genwgp as gw
+from genwgp.confinement import spreads, wall
 from genwgp.diagnostics import measure
 from genwgp.errors import InputError
 from genwgp.layers.fields import AbstractTerm, Field
 from genwgp.layers.velocity import VelocityLayer
-from genwgp.solvers.confinement import spreads, wall
 from genwgp.solvers.solve import _Found, _judged
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import genwgp as gw
+from genwgp.confinement import spreads
 from genwgp.errors import InputError
 from genwgp.references import Barenblatt, FiniteVolume, Langevin, McKeanVlasov
-from genwgp.solvers.confinement import spreads
 
 SMALL = gw.CausalSweep(pool=1024, train=1024, test=1024, cloud=1024)
 START = gw.Gaussian([1.5, -1.0], [[0.3, 0.1], [0.1, 0.2]])

@@ -138,7 +138,8 @@ def _figures(
     draws, grid_draws = jax.random.split(key)
     on_grid, no_grid = _on_grid(rho, other, grid_draws)
     clock, no_clock = _energy_and_time(reference, float(path.energy.value(x, log_density)), rho.time)
-    log_weight = log_weights(path.energy.among(x), x, log_density)
+    confined = path.equilibrium.normalisable
+    log_weight = log_weights(path.energy.among(x), x, log_density) if confined else np.zeros(0)
     row = {"arclength": rho.arclength, "times": rho.time, "gap": gap_of(log_weight)}
     return row | _on_samples(rho, other, n, draws) | on_grid | clock, no_grid | no_clock
 

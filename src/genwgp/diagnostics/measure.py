@@ -19,6 +19,7 @@ from genwgp.actions import (
 )
 from genwgp.actions.profile import Nodes
 from genwgp.clock import Clock, times_of
+from genwgp.confinement import spreads
 from genwgp.diagnostics.pareto import pareto_k
 from genwgp.energies import FreeEnergy
 from genwgp.energies.interaction import Cloud
@@ -45,9 +46,9 @@ class Measurement(NamedTuple):
     one at the nodes before 99 % of the drop of F. dissipation_error: largest |change of F + int I dt| over the larger
     of the change and a hundredth of the drop, over the layers that begin before it. rise: largest rise of F in a layer
     over the drop. gap: KL divergence of the last node to the equilibrium in nats (with an interaction: of its own mean
-    field, which is zero where the density is stationary). left: drop of F that is left over that of the path, by the
-    decay of ||grad mu||. effective_sample_size: share of 1. lost: share of the held-out particles in whose place others
-    were drawn (`walked`).
+    field, which is zero where the density is stationary); NaN where there is none, as where nothing confines. left:
+    drop of F that is left over that of the path, by the decay of ||grad mu||. effective_sample_size: share of 1. lost:
+    share of the held-out particles in whose place others were drawn (`walked`).
     """
 
     path: WassersteinPath
@@ -57,7 +58,8 @@ class Measurement(NamedTuple):
 def measure(problem: Problem, layers: AbstractLayer, action: Any, seed: int, points: int = 3) -> Measurement:
     """Walk particles drawn by `seed` along the layers."""
     profile, nodes, clouds, lost = walked(problem, layers, _durations(layers, action), seed, points)
-    log_weight = log_weights(_at_end(problem.energy, clouds), nodes.end.x, nodes.end.log_density)
+    end = _at_end(problem.energy, clouds)
+    log_weight = np.zeros(0) if spreads(problem) else log_weights(end, nodes.end.x, nodes.end.log_density)
     left = _left(profile, nodes)
     at_equilibrium = gap_of(log_weight) < ARRIVED or (not len(log_weight) and left < ARRIVED)
     clock = _clock(profile, nodes, endless=isinstance(action, GeometricAction) and at_equilibrium)

@@ -44,7 +44,7 @@ def to_inference_data(
         raise InputError("to_inference_data", source, SOURCES)
     draws, names = integer("draws", draws), _checked(names, density.dim)
     arviz = _arviz()
-    end = density if isinstance(density, Equilibrium) and density.energy.gibbs else None
+    end = density if isinstance(density, Equilibrium) and density.normalisable else None
     if end is not None and resampled:
         x, log_weight = end.resample_with_weights(key, draws)
         log_target = end.log_weights(x, jnp.zeros_like(log_weight))

@@ -32,8 +32,8 @@ class Equilibrium(PathDensity):
     effective_sample_size: (sum w)^2 / sum w^2 over their number, 1 where the last node is the equilibrium.
     pareto_k: how heavy the tail of these weights is, `genwgp.diagnostics.pareto_k`: what the weights give can be
     trusted below 0.7. NaN in runs saved before there was this figure.
-    free_energy: F of the equilibrium, -D log Z without interaction. All NaN without an entropy, or where there is
-    neither a potential nor an interaction; then the methods below raise InputError.
+    free_energy: F of the equilibrium, -D log Z without interaction. All NaN without an entropy, and where neither a
+    potential nor an interaction confines; then the methods below raise InputError.
 
     `sample` draws from the last node itself. `resample`, `expectation` and `polish` correct what it is off by.
     """
@@ -43,6 +43,11 @@ class Equilibrium(PathDensity):
     log_normaliser_error: float = eqx.field(static=True)
     effective_sample_size: float = eqx.field(static=True)
     pareto_k: float = eqx.field(static=True)
+
+    @property
+    def normalisable(self) -> bool:
+        """Whether there is an equilibrium exp(-V/D)/Z that the last node can be weighed against."""
+        return self.energy.gibbs and not np.isnan(self.log_normaliser)
 
     @property
     def free_energy(self) -> float:
@@ -58,8 +63,7 @@ class Equilibrium(PathDensity):
 
         `log_density`: log rho(x) where it is known, as `sample_and_log_prob` gives it; else it is computed.
         """
-        if not self.energy.diffusion > 0:
-            raise InputError("equilibrium", "an energy without an entropy", "Entropy(D): there are no weights without")
+        self._gibbs()
         points = self._points(x)
         batch = jnp.atleast_2d(points)
         known = self.log_prob(batch) if log_density is None else jnp.atleast_1d(jnp.asarray(log_density, batch.dtype))
@@ -68,7 +72,6 @@ class Equilibrium(PathDensity):
 
     def log_target(self, x: Points) -> Float[Array, "*n"]:
         """log exp(-V(x)/D)/Z of points, Z by `log_normaliser`: the density that `resample` and `polish` draw from."""
-        self._gibbs()
         points = self._points(x)
         return self.log_weights(points, jnp.zeros_like(points[..., 0])) - self.log_normaliser
 
@@ -169,8 +172,8 @@ class Equilibrium(PathDensity):
         return x[np.isfinite(np.asarray(x)).all(axis=1)]
 
     def _gibbs(self) -> None:
-        if not self.energy.gibbs:
-            allowed = "an entropy with a potential or an interaction: the equilibrium is exp(-(V + W * rho) / D) / Z"
+        if not self.normalisable:
+            allowed = "an entropy with a potential or an interaction that confines: then it is exp(-(V + W * rho)/D)/Z"
             raise InputError("equilibrium", "an energy without such an equilibrium", allowed)
 
 

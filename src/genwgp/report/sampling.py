@@ -65,12 +65,12 @@ def _landscape(energy: Any, x: Any) -> Any:
 
 
 def equilibrium_shape(path: Any, x: np.ndarray) -> np.ndarray | None:
-    """exp(-V/D) at points (n, d), over its largest value among them; None without potential or entropy.
+    """exp(-V/D) at points (n, d), over its largest value among them; None where there is no such equilibrium.
 
     With an interaction V + W * rho of the last node.
     """
     energy = path.energy
-    if not energy.gibbs:
+    if not path.equilibrium.normalisable:
         return None
     among = energy if not energy.interacting else path.equilibrium.energy
     values = np.asarray(_landscape(among, jnp.asarray(x, dtype=float)))

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 
 from genwgp.actions import FiniteHorizonAction, GeometricAction
 from genwgp.checks import integer
+from genwgp.confinement import spreads, wall
 from genwgp.diagnostics import measure, verdict
 from genwgp.errors import InputError, NotConvergedError
 from genwgp.layers.base import AbstractLayer
@@ -22,7 +23,6 @@ from genwgp.path import WassersteinPath
 from genwgp.problem import Problem
 from genwgp.solvers.adam import Adam, train
 from genwgp.solvers.assembly import assemble
-from genwgp.solvers.confinement import spreads, wall
 from genwgp.solvers.keeper import Keeper
 from genwgp.solvers.solution import Event, Result, Solution
 from genwgp.solvers.sweep import CausalSweep, Figures, Outcome, sweep

@@ -1,9 +1,12 @@
 """Whether there is an equilibrium to end at: something that holds a density together, without walls in its way."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
+from genwgp.energies import FreeEnergy
 from genwgp.problem import Problem
 
 STRETCHED = (1e2, 1e3, 1e4)  # how far the start is pulled apart
@@ -20,10 +23,15 @@ def spreads(problem: Problem) -> bool:
     """
     x = jnp.asarray(problem.initial.quasi_sample(0, PARTICLES), dtype=float)
     log_density, centre = problem.initial.log_prob(x), x.mean(0)
-    value = jax.jit(lambda x, log_density: problem.energy.value(x, log_density))  # an energy may hold arrays
-    stretched = lambda L: float(value(centre + L * (x - centre), log_density - x.shape[1] * np.log(L).astype(x.dtype)))
+    thinned = lambda L: log_density - x.shape[1] * np.log(L).astype(x.dtype)
+    stretched = lambda L: float(_value(problem.energy, centre + L * (x - centre), thinned(L)))
     with np.errstate(invalid="ignore"):  # beyond a wall both are infinite
         return bool(np.all(np.diff([stretched(L) for L in STRETCHED]) < 0))
+
+
+@eqx.filter_jit
+def _value(energy: FreeEnergy, x: Float[Array, "n d"], log_density: Float[Array, " n"]) -> Float[Array, ""]:
+    return energy.value(x, log_density)
 
 
 def wall(problem: Problem) -> str | None:
