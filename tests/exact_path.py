@@ -50,6 +50,7 @@ class ExactEquilibrium(ExactDensity):
     free_energy = property(lambda self: self.path.reference.equilibrium_free_energy)
     effective_sample_size = 1.0
     pareto_k = -np.inf
+    normalisable = True
 
 
 class ExactPath:

@@ -11,7 +11,6 @@ from genwgp.cli.compare import compare_run
 from genwgp.cli.group import OneLineGroup
 from genwgp.cli.init import write_template
 from genwgp.cli.options import SEEDS, choice, not_empty, number, whole, wholes
-from genwgp.cli.report import report_run
 from genwgp.cli.solve import run_solve
 from genwgp.cli.stored import sample_run, show_run
 from genwgp.cli.sweep import SweepOptions, run_sweep
@@ -238,6 +237,8 @@ def report(
     problem: ProblemOption = None,
 ) -> None:
     """Write one HTML page that shows a run: verdict, the path in motion, curves, comparison, settings."""
+    from genwgp.cli.report import report_run  # it imports what draws, which no other command needs to wait for
+
     report_run(
         run,
         not_empty("--out", out, "a file that ends in .html"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from genwgp import report
 from genwgp.cli.progress import Progress, part_event
 from genwgp.cli.stored import loaded, warn_unless_converged
 from genwgp.cli.table import aligned, columns
@@ -18,7 +19,6 @@ from genwgp.io import comparison_record, write_comparison
 from genwgp.io.derived import PICTURES
 from genwgp.path import WassersteinPath
 from genwgp.references import reference_for
-from genwgp.report import draw_comparison
 
 NODES = 8
 USELESS = 1e3  # bounds above it say nothing
@@ -81,7 +81,7 @@ def compare_run(folder: str, samples: int, seed: int, problem: str | None, as_js
             print()
         else:
             print(f"{name}\nreference: {described}\n\n{_text(found, solution.path.dim, bounds)}")
-        picture = draw_comparison(found, solution.path, reference, target / PICTURES / "comparison.png")
+        picture = report.draw_comparison(found, solution.path, reference, target / PICTURES / "comparison.png")
         if not as_json:
             print(f"\n{file}\n{picture}")
 

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, Real
-from scipy.stats import qmc
 
 from genwgp.checks import positive_number, shape_text
 from genwgp.errors import InputError
@@ -71,6 +70,8 @@ def compiled(method: Callable[[Array], Array], points: Float[Array, "*n d"]) -> 
 
 def sobol(seed: int, n: int, dim: int) -> np.ndarray:
     """`n` scrambled Sobol points in the open unit cube, (n, dim)."""
+    from scipy.stats import qmc  # here, as it takes a second, and commands that only read need no points
+
     engine = qmc.Sobol(dim, scramble=True, rng=np.random.default_rng(seed))
     # Drawn as a power of two, whose balance is the point of the sequence, and cut to n.
     points = engine.random_base2(max(n - 1, 0).bit_length())[:n]

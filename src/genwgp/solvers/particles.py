@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy import stats
+from scipy.special import chdtri
 
 from genwgp.initial import AbstractDensity, Mixture
 from genwgp.layers.base import State
@@ -32,7 +32,7 @@ def inflation(density: AbstractDensity) -> float:
     """
     if isinstance(density, Mixture):
         return MIXTURE_INFLATION
-    return max(1.25, FILLED * float(np.sqrt(stats.chi2.isf(TAIL, density.dim) / density.dim)))
+    return max(1.25, FILLED * float(np.sqrt(chdtri(density.dim, TAIL) / density.dim)))
 
 
 class Pool(NamedTuple):
@@ -77,7 +77,7 @@ class Pool(NamedTuple):
         exponent a shrinks until the effective number of particles that remain is a fifth of the pool.
         """
         relative, d = self.relative_log_density(), self.state.x.shape[1]
-        inside = relative > -0.5 * stats.chi2.isf(self.tail, d)
+        inside = relative > -0.5 * chdtri(d, self.tail)
         flat = 0.8
         while True:
             log_q = np.where(inside, -flat * relative - self.log_ratio, -np.inf)
