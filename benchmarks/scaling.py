@@ -46,7 +46,7 @@ def problem(n: int) -> tuple[MeanField, Segment, Any, Any, col.Penalty]:
     energy = gw.FreeEnergy(lambda x: (x @ x) ** 2, gw.Entropy(1.0))
     state = initial_state(gw.Gaussian(np.zeros(2), 1.0), draw(n, 2))
     segment = Segment(field, 0.01 * draw(field.size), 0.01 * draw(field.size), jnp.asarray(0.05), jnp.asarray(8))
-    penalty = col.Penalty(jnp.full(field.size, 1e-6), jnp.zeros(field.size))
+    penalty = col.Penalty(np.full(field.size, 1e-6), np.zeros(field.size))
     return MeanField(energy, None), segment, state, jnp.full((n, 3), n**-0.5), penalty
 
 

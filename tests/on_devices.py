@@ -41,7 +41,7 @@ def numbers() -> dict[str, np.ndarray]:
     """What a segment is fitted by."""
     mean_field = MeanField(ENERGY, CLOUD)
     segment = Segment(FIELD, C[0], C[1], jnp.asarray(0.1), jnp.asarray(4))
-    penalty = col.Penalty(jnp.full(FIELD.size, 1e-6), jnp.zeros(FIELD.size))
+    penalty = col.Penalty(np.full(FIELD.size, 1e-6), np.zeros(FIELD.size))
     stages = col.collocate(mean_field, segment, STATE, WEIGHT, penalty)
     matrix: Any = jacobian(mean_field, segment, STATE, WEIGHT)
     pair = (STATE, WEIGHT)

@@ -50,7 +50,7 @@ def started(h):
     rest = at_rest(field)
     fit = col.explicit_fit(energy, field, rest, (state, root), (state, root), (1e-8,))
     c = jnp.asarray(fit.coefficients[0])
-    penalty = col.Penalty(jnp.asarray(1e-8 * fit.diagonal), rest)
+    penalty = col.Penalty(1e-8 * fit.diagonal, np.asarray(rest))
     return MeanField(energy, None), Segment(field, c, c, jnp.asarray(h), jnp.asarray(2)), state, root, penalty
 
 

@@ -57,6 +57,8 @@ TERMS = {
     "waves": fields.Waves(normal(5, 3), normal(5)),
     "potential": modulated(0, 0),
     "modulated": modulated(2, 4),
+    "more translates": modulated(4, 2),
+    "no translates": modulated(0, 4),
     "mixture": fields.LogMixture(jnp.asarray(-1.3), normal(2), normal(2, 3), normal(2, 3, 3)),
 }
 
@@ -216,8 +218,10 @@ def test_the_path_does_not_depend_on_the_number_of_layers(solved):
     [
         (("quadratic", "potential", "mixture"), ("quadratic", "modulated", "bumps")),
         (("quadratic", "modulated", "bumps"), ("quadratic", "modulated", "more bumps")),
+        (("quadratic", "modulated", "bumps"), ("quadratic", "no translates", "bumps")),
+        (("quadratic", "modulated"), ("quadratic", "more translates")),
     ],
-    ids=["kinds", "numbers"],
+    ids=["kinds", "bumps", "translates", "both"],
 )
 def test_segments_of_different_terms_share_one_layout_and_keep_their_velocities(some, others, order):
     given = [fields.Field(tuple(TERMS[name] for name in names)) for names in (some, others)][::order]
@@ -233,12 +237,12 @@ def test_segments_of_different_terms_share_one_layout_and_keep_their_velocities(
 
 
 def test_a_term_that_has_no_place_in_the_others_is_no_silent_error():
-    more = fields.Field((modulated(3, 4),))
+    more = fields.LogMixture(jnp.asarray(-1.3), normal(3), normal(3, 3), normal(3, 3, 3))
     segments = [
         Segment(f, normal(f.size), normal(f.size), jnp.asarray(0.1), jnp.asarray(2))
-        for f in (fields.Field((TERMS["modulated"],)), more)
+        for f in (fields.Field((TERMS["mixture"],)), fields.Field((more,)))
     ]
-    with pytest.raises(ValueError, match="ModulatedPotential of"):
+    with pytest.raises(ValueError, match="LogMixture of"):
         assemble(segments, [np.ones(4), np.ones(4)], 2)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from genwgp.energies import FreeEnergy
+from genwgp.parts import default_float
 from genwgp.problem import Problem
 
 STRETCHED = (1e2, 1e3, 1e4)  # how far the start is pulled apart
@@ -21,16 +22,16 @@ def spreads(problem: Problem) -> bool:
     Stretched by L about its mean, rho(x) becomes rho(x / L) / L^d: an entropy gains -D d log L, which a potential or
     an interaction must outgrow (of F of Keller-Segel chi / (4 pi) log L does, for chi > 8 pi D alone).
     """
-    x = jnp.asarray(problem.initial.quasi_sample(0, PARTICLES), dtype=float)
-    log_density, centre = problem.initial.log_prob(x), x.mean(0)
-    thinned = lambda L: log_density - x.shape[1] * np.log(L).astype(x.dtype)
+    x = np.asarray(problem.initial.quasi_sample(0, PARTICLES), dtype=default_float())
+    log_density, centre = np.asarray(problem.initial.log_prob(x)), x.mean(0)
+    thinned = lambda L: log_density - x.shape[1] * float(np.log(L))
     stretched = lambda L: float(_value(problem.energy, centre + L * (x - centre), thinned(L)))
     with np.errstate(invalid="ignore"):  # beyond a wall both are infinite
         return bool(np.all(np.diff([stretched(L) for L in STRETCHED]) < 0))
 
 
 @eqx.filter_jit
-def _value(energy: FreeEnergy, x: Float[Array, "n d"], log_density: Float[Array, " n"]) -> Float[Array, ""]:
+def _value(energy: FreeEnergy, x, log_density) -> Float[Array, ""]:
     return energy.value(x, log_density)
 
 
@@ -45,9 +46,9 @@ def wall(problem: Problem) -> str | None:
     energy = problem.energy
     if energy.potential is None or energy.interacting or not energy.diffusion > 0:
         return None
-    x = jnp.asarray(problem.initial.quasi_sample(0, RAYS), dtype=float)
+    x = np.asarray(problem.initial.quasi_sample(0, RAYS), dtype=default_float())
     centre, L = x.mean(0), 2.0 ** np.arange(REACH + 1)
-    at = lambda L: centre + jnp.asarray(L, x.dtype)[:, None] * (x - centre)
+    at = lambda L: centre + np.asarray(L, x.dtype)[:, None] * (x - centre)
     values = jax.jit(jax.vmap(lambda x: jnp.asarray(energy.potential(x), x.dtype)))  # pyright: ignore[reportOptionalCall]
     V = np.stack([np.asarray(values(at(np.full(RAYS, far)))) for far in L])
     ends = ~np.isfinite(V)

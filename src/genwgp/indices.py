@@ -24,7 +24,7 @@ CLAMPED = lax.GatherScatterMode.PROMISE_IN_BOUNDS  # what x[i] is; jnp.take and 
 FILLED = lax.GatherScatterMode.FILL_OR_DROP
 
 
-def trace(function: Callable, point: Float[Array, " d"]) -> tuple[ClosedJaxpr, Any]:
+def trace(function: Callable, point: Float[Array | np.ndarray, " d"]) -> tuple[ClosedJaxpr, Any]:
     """The function as jax traces it at one point, and the shapes that it returns; no numbers are computed.
 
     IndexError for an index that is a number outside of its array, and whatever the function raises.
@@ -37,7 +37,7 @@ def trace(function: Callable, point: Float[Array, " d"]) -> tuple[ClosedJaxpr, A
         jax.config.update(STATIC, before)
 
 
-def outside(function: Callable, traced: ClosedJaxpr, points: Float[Array, "n d"]) -> str | None:
+def outside(function: Callable, traced: ClosedJaxpr, points: Float[Array | np.ndarray, "n d"]) -> str | None:
     """The first index that the function's value at a point depends on and that is outside of its array, in words.
 
     `function`: one point (d,) -> one number, finite at the points; `traced`: what `trace` gave for it. None if there is
@@ -48,7 +48,7 @@ def outside(function: Callable, traced: ClosedJaxpr, points: Float[Array, "n d"]
     run = jaxpr_as_fun(_filled(traced))
     values = jax.jit(jax.vmap(lambda x: run(x)[0]))(points)
     wrong = np.isnan(np.asarray(values, dtype=np.float64))
-    return _describe(function, points[int(np.argmax(wrong))]) if wrong.any() else None
+    return _describe(function, jnp.asarray(points[int(np.argmax(wrong))])) if wrong.any() else None
 
 
 def _computes_indices(jaxpr: Jaxpr) -> bool:

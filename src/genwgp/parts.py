@@ -32,6 +32,11 @@ def on_host() -> bool:
     return jax.default_backend() == "cpu"
 
 
+def default_float() -> np.dtype:
+    """The floats that jax computes with: float64 or float32, as it is set."""
+    return np.dtype(jax.dtypes.canonicalize_dtype(float))
+
+
 def where_it_is(array: Any) -> Any:
     """An array for algebra, where jax has it; on a processor of numpy, whose products of matrices are faster."""
     return np.asarray(array) if on_host() else jnp.asarray(array)

@@ -54,7 +54,7 @@ class Problem(eqx.Module):
         if reference is not None and any(inspect.getattr_static(reference, part, None) is None for part in REFERENCE):
             raise InputError("reference", reference, "None or an object of genwgp.references")
         self.energy, self.initial, self.name, self.reference = energy, as_density(initial), name, reference
-        points = self.initial.sample(jax.random.key(0), PROBES)
+        points = np.asarray(self.initial.sample(jax.random.key(0), PROBES))  # few: numpy has nothing to compile
         _check_initial(self.initial, points)
         if energy.potential is not None:
             _check_potential(energy.potential, points)
@@ -72,7 +72,7 @@ class Problem(eqx.Module):
         return self.initial.dim
 
 
-def _check_initial(initial: AbstractDensity, points: Float[Array, "n d"]) -> None:
+def _check_initial(initial: AbstractDensity, points: Float[np.ndarray, "n d"]) -> None:
     if not np.all(np.isfinite(points)):
         raise InputError("initial.sample", "samples that are not finite", "finite samples")
     # One compilation instead of one for each operation.
@@ -89,19 +89,19 @@ def _check_initial(initial: AbstractDensity, points: Float[Array, "n d"]) -> Non
         raise InputError("initial.log_prob", index, indices.ALLOWED)
 
 
-def _check_potential(potential: Callable, points: Float[Array, "n d"]) -> None:
+def _check_potential(potential: Callable, points: Float[np.ndarray, "n d"]) -> None:
     """InputError unless V of one point is one number, finite with a finite gradient at the points."""
     allowed = POTENTIAL.replace("(d,)", f"({points.shape[1]},)")
     _check_function("energy.potential", "V", potential, points, allowed, "samples of the start")
 
 
-def _check_interaction(interaction: AbstractInteraction, points: Float[Array, "n d"]) -> None:
+def _check_interaction(interaction: AbstractInteraction, points: Float[np.ndarray, "n d"]) -> None:
     """InputError unless W of one difference is one number, finite with a finite gradient, zero included, and even."""
     function = interaction.W if isinstance(interaction, Interaction) else interaction
     field, allowed = "energy.interaction", INTERACTION.replace("(d,)", f"({points.shape[1]},)")
     z = points[::2] - points[1::2]
     _check_function(field, "W", function, z, allowed, "differences of samples of the start")
-    zero = jnp.zeros_like(z[:1])
+    zero = np.zeros_like(z[:1])
     regularised = "finite with a finite gradient at z = 0: regularise it, as with sqrt(z @ z + 1e-4) for |z|"
     at_zero = jax.jit(jax.value_and_grad(_as_float(function)))(zero[0])
     if not all(np.all(np.isfinite(part)) for part in at_zero):

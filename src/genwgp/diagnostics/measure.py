@@ -122,7 +122,7 @@ def _left(profile: Profile, nodes: Nodes) -> float:
     infinite where nothing decays.
     """
     F, force2 = _on_host(profile.free_energy), _on_host(nodes.force2)
-    taken = profile.durations[-1] if profile.durations is not None else _taken(profile, nodes)
+    taken = np.asarray(profile.durations)[-1] if profile.durations is not None else _taken(profile, nodes)
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = 0.5 * np.log(force2[-2] / force2[-1]) / float(taken)
         left = force2[-1] / (2 * rate) / abs(F[0] - F[-1])
@@ -132,14 +132,14 @@ def _left(profile: Profile, nodes: Nodes) -> float:
 def _taken(profile: Profile, nodes: Nodes) -> float:
     """Physical time of the last layer, from its length and the force at its ends."""
     force = np.sqrt(_on_host(nodes.force2)[-2:])
-    return float(times_of(np.array([0.0, float(profile.layer_lengths[-1])]), force)[-1])
+    return float(times_of(np.array([0.0, float(_on_host(_lengths(profile))[-1])]), force)[-1])
 
 
 def _whole(parts: list[tuple[Profile, Nodes]]) -> tuple[Profile, Nodes]:
     """Means over the particles from those over parts of equal size; their ends one after the other."""
-    mean = lambda *a: jnp.asarray(np.mean(a, axis=0, dtype=np.float64), a[0].dtype)
+    mean = lambda *a: jnp.asarray(np.mean(a, axis=0, dtype=np.float64).astype(a[0].dtype))
     profile, nodes = jax.tree.map(mean, *parts)
-    ends = jax.tree.map(lambda *a: jnp.concatenate(a), *(nodes.end for _, nodes in parts))
+    ends = jax.tree.map(lambda *a: jnp.asarray(np.concatenate(a)), *(nodes.end for _, nodes in parts))
     return profile, eqx.tree_at(lambda nodes: nodes.end, nodes, ends)
 
 
@@ -151,7 +151,7 @@ def _on_host(tree: Any) -> Any:
 def _durations(layers: AbstractLayer, action: Any):
     """Physical time of each layer, None where the path has no clock of its own."""
     if isinstance(layers, VelocityLayer):
-        return layers.duration.sum(axis=-1)
+        return jnp.asarray(np.asarray(layers.duration).sum(axis=-1))
     if isinstance(action, FiniteHorizonAction):
         K = jax.tree.leaves(eqx.filter(layers, eqx.is_array))[0].shape[0]
         return action.durations(K)
@@ -163,7 +163,7 @@ def _clock(profile: Profile, nodes: Nodes, endless: bool) -> Clock:
     nodes, (speed2, force2, durations) = _on_host(nodes), _on_host((profile.speed2, profile.force2, profile.durations))
     known = lambda a: np.where(np.isfinite(a), a, 0.0)
     position, arclength, force, time = [0.0], [0.0], [np.sqrt(nodes.force2[0])], [0.0]
-    for k, length in enumerate(known(_on_host(profile.layer_lengths))):
+    for k, length in enumerate(known(_on_host(_lengths(profile)))):
         theta, first = np.unique(nodes.theta[k], return_index=True)
         inside = (theta > 0) & (theta < 1)
         theta, first = theta[inside], first[inside]
@@ -198,7 +198,7 @@ def _curves(profile: Profile, nodes: Nodes, clock: Clock, log_weight: np.ndarray
         dissipation=np.asarray(nodes.force2),
         speed=physical,
         direction_residual=np.sqrt(np.maximum(2 + 2 * np.nan_to_num(cosine), 0)),
-        layer_lengths=_on_host(profile.layer_lengths),
+        layer_lengths=_on_host(_lengths(profile)),
         equilibrium=_equilibrium(log_weight),
     )
 
@@ -230,6 +230,7 @@ def _equilibrium(log_weight: np.ndarray) -> Float[np.ndarray, " 4"]:
 
 
 def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -> dict[str, Any]:
+    value, second_form, spread = map(float, _functionals(action, profile))
     F = _on_host(profile.free_energy)
     drop = F[0] - F[-1]
     early = F[:-1] - F[-1] > (1 - SPENT) * abs(drop)
@@ -237,10 +238,10 @@ def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -
     change = np.diff(F)
     balance = np.abs(change + spent) / np.maximum(np.abs(change), (1 - SPENT) * abs(drop) + 1e-300)
     return {
-        "action": float(action.value(profile)),
-        "action_second_form": float(action.second_form(profile)),
+        "action": value,
+        "action_second_form": second_form,
         "energy_drop": float(drop),
-        "speed_spread": float(speed_spread(profile)),
+        "speed_spread": spread,
         "direction_residual": float(directions[:-1][early].max() if early.any() else directions[0]),
         "dissipation_error": float(balance[early].max() if early.any() else balance[0]),
         "rise": float(max(change.max(), 0) / max(abs(drop), 1e-300)),
@@ -249,6 +250,17 @@ def _figures(path: WassersteinPath, profile: Profile, action: Any, log_weight) -
         "log_normaliser_error": float(path.curves.equilibrium[1]),
         "pareto_k": float(path.curves.equilibrium[3]),
     }
+
+
+@eqx.filter_jit  # here and below: one compilation for all that it is made of
+def _lengths(profile: Profile) -> Float[Array, " K"]:
+    return profile.layer_lengths
+
+
+@eqx.filter_jit
+def _functionals(action: Any, profile: Profile) -> tuple[Float[Array, ""], ...]:
+    """The action in both forms and the spread of the speeds."""
+    return action.value(profile), action.second_form(profile), speed_spread(profile)
 
 
 def _dissipated(profile: Profile) -> np.ndarray:

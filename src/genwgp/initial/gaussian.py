@@ -56,7 +56,7 @@ class Gaussian(AbstractDensity):
 
     def widened(self, factor: float) -> "Gaussian":
         """N(mean, factor^2 covariance)."""
-        return Gaussian(self.mean, positive_number("widened.factor", factor) ** 2 * self.covariance)
+        return Gaussian(self.mean, positive_number("widened.factor", factor) ** 2 * np.asarray(self.covariance))
 
     def _log_prob(self, x: Float[Array, " d"]) -> Float[Array, ""]:
         return log_normal(self._inverse @ (x - self.mean), self._inverse)

@@ -10,7 +10,7 @@ closed forms are written so that a batch becomes matrix products.
 """
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -390,7 +390,7 @@ class Field(eqx.Module):
         before = np.cumsum([0, *(units.max(initial=-1) + 1 for units in of_terms)])
         return np.concatenate([units + n for units, n in zip(of_terms, before, strict=False)])
 
-    def split(self, c: Float[Array, " p"]) -> list[Float[Array, " q"]]:
+    def split(self, c: Float[Array | np.ndarray, " p"]) -> list[Any]:
         ends = np.cumsum([term.size for term in self.terms])
         return [c[end - term.size : end] for term, end in zip(self.terms, ends, strict=True)]
 

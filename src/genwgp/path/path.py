@@ -14,6 +14,7 @@ from genwgp.energies import FreeEnergy
 from genwgp.errors import InputError
 from genwgp.initial import AbstractDensity
 from genwgp.layers.base import AbstractLayer
+from genwgp.parts import default_float
 from genwgp.path import chain
 from genwgp.path.density import PathDensity
 from genwgp.path.equilibrium import Equilibrium
@@ -184,7 +185,7 @@ class WassersteinPath(eqx.Module):
             raise ValueError("numbers in the layers that are not finite")
         if len({leaf.dtype for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)}) > 1:
             raise TypeError("layers in more than one precision")
-        point = jax.ShapeDtypeStruct((1, self.dim), jnp.zeros(()).dtype)
+        point = jax.ShapeDtypeStruct((1, self.dim), default_float())
         moved = jax.eval_shape(lambda x: chain.push(self.layers, jnp.asarray(float(K), dtype=float), x), point)
         if moved != point:
             raise ValueError(f"layers that carry a point of {self.dim} coordinates to {moved.shape}")

@@ -13,6 +13,7 @@ from genwgp.checks import finite_array, function, integer, positive_number, reas
 from genwgp.energies.free_energy import POTENTIAL
 from genwgp.errors import InputError
 from genwgp.initial.base import Points, sobol
+from genwgp.parts import default_float
 from genwgp.references.box import DEPTH, find_box, tensor_grid
 from genwgp.references.evaluate import on_points
 
@@ -117,7 +118,7 @@ class QuadratureReference:
     @cached_property
     def _grid(self) -> Grid:
         box = find_box(self._values, self.dim, DEPTH * self.D, self.box)
-        tolerance = 1e-10 if jnp.zeros(()).dtype == jnp.float64 else 1e-6
+        tolerance = 1e-10 if default_float() == jnp.float64 else 1e-6
         size, last = FIRST[self.dim], -np.inf
         while True:
             points, log_weight = self._log_cells(box, size)

@@ -1,7 +1,7 @@
 """From the segments of a sweep to K layers of equal Wasserstein length, with their clock."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ def assemble(segments: list[Segment], speeds: list[np.ndarray], K: int) -> Veloc
     pieces = [_pieces(cuts[k], cuts[k + 1]) for k in range(K)]
     room = max(LEAST, 1 << (max(map(len, pieces)) - 1).bit_length())
     layers = [_layer(segments, row, room) for row in pieces]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *layers)
+    return _stacked(layers)
 
 
 def _cuts(segments: list[Segment], speeds: list[np.ndarray], K: int) -> np.ndarray:
@@ -76,54 +76,76 @@ def _layer(segments: list[Segment], pieces: list[Piece], room: int) -> VelocityL
     steps = [max(1, int(np.ceil(int(s.substeps) * (p.b - p.a) - 1e-9))) for s, p in zip(chosen, padded, strict=True)]
     at = lambda end: [s.coefficients(getattr(p, end)) for s, p in zip(chosen, padded, strict=True)]
     return VelocityLayer(
-        field=jax.tree.map(lambda *leaves: jnp.stack(leaves), *(s.field for s in chosen)),
-        start=jnp.stack(at("a")),
-        stop=jnp.stack(at("b")),
-        duration=jnp.asarray(duration),
-        substeps=jnp.asarray(steps, dtype=jnp.int32),
-        count=jnp.asarray(len(pieces), dtype=jnp.int32),
+        field=_stacked([s.field for s in chosen]),
+        start=jnp.asarray(np.stack(at("a"))),
+        stop=jnp.asarray(np.stack(at("b"))),
+        duration=jnp.asarray(duration, dtype=float),
+        substeps=jnp.asarray(np.array(steps, dtype=np.int32)),
+        count=jnp.asarray(np.array(len(pieces), dtype=np.int32)),
     )
 
 
+def _stacked(trees: list) -> Any:
+    """Trees of one structure as one, whose arrays have a leading axis; by numpy, which compiles nothing for it."""
+    return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *trees)
+
+
 def _union(fields: list[Field]) -> Field:
-    """A field with every kind of term that one of them has, each with its most features."""
+    """A field with every kind of term that one of them has, with room for the features of each."""
     terms: dict[type, AbstractTerm] = {}
     for field in fields:
         for term in field.terms:
-            if type(term) not in terms or term.size >= terms[type(term)].size:
-                terms[type(term)] = term
+            terms[type(term)] = _larger(terms.get(type(term), term), term)
     return Field(tuple(terms.values()))
+
+
+def _larger(one: Any, other: Any) -> AbstractTerm:
+    if isinstance(one, ModulatedPotential):
+        offset = max(one.offset, other.offset, key=len)
+        return replace(other, offset=offset, bumps=_larger(one.bumps, other.bumps))
+    return other if other.size >= one.size else one
 
 
 def _widened(segment: Segment, like: Field) -> Segment:
     """The segment in the terms of a field that may have more of them or more features, those with zero coefficients."""
-    if jax.tree.structure(segment.field) == jax.tree.structure(like) and segment.field.size == like.size:
+    if jax.tree.structure(segment.field) == jax.tree.structure(like) and _shapes(segment.field) == _shapes(like):
         return segment
-    own = {type(term): term for term in segment.field.terms}
+    own = {type(term): i for i, term in enumerate(segment.field.terms)}
+    given = [segment.field.split(np.asarray(c)) for c in (segment.first, segment.second)]
     terms, parts = [], []
-    first, second = (segment.field.split(c) for c in (segment.first, segment.second))
-    index = {type(term): i for i, term in enumerate(segment.field.terms)}
     for term in like.terms:
-        kind = type(term)
-        rows = [np.zeros(term.size), np.zeros(term.size)]
-        if kind in own:
-            terms.append(_filled(own[kind], term))
-            for row, c in zip(rows, (first[index[kind]], second[index[kind]]), strict=True):
-                row[: c.size] = np.asarray(c)
+        i = own.get(type(term))
+        if i is not None:
+            terms.append(_filled(segment.field.terms[i], term))
+            parts.append([_placed(segment.field.terms[i], term, c[i]) for c in given])
         else:
             # Zero coefficients are no potential, but for the mixture, which has a weight.
             terms.append(replace(term, weight=jnp.zeros_like(term.weight)) if isinstance(term, LogMixture) else term)
-        parts.append(rows)
-    a, b = (jnp.asarray(np.concatenate([rows[i] for rows in parts])) for i in (0, 1))
-    return segment._replace(field=Field(tuple(terms)), first=a, second=b)
+            parts.append([np.zeros(term.size, segment.first.dtype)] * 2)
+    first, second = (np.concatenate(rows) for rows in zip(*parts, strict=True))
+    return segment._replace(field=Field(tuple(terms)), first=first, second=second)
 
 
-def _filled(own: AbstractTerm, like: AbstractTerm) -> AbstractTerm:
+def _shapes(field: Field) -> list[tuple[int, ...]]:
+    return [leaf.shape for leaf in jax.tree.leaves(field)]
+
+
+def _filled(own: Any, like: Any) -> AbstractTerm:
     """A term that begins with its own features, and has those of `like` beyond them."""
+    if isinstance(own, ModulatedPotential):
+        offset = jnp.concatenate([own.offset, like.offset[len(own.offset) :]])
+        return replace(own, offset=offset, bumps=_filled(own.bumps, like.bumps))
     if own.size == like.size:
         return own
     if isinstance(own, Bumps | Waves):
         return jax.tree.map(lambda few, many: jnp.concatenate([few, many[len(few) :]]), own, like)
-    if isinstance(own, ModulatedPotential) and own.size == 1:  # V alone, which comes first in the other too
-        return like
     raise ValueError(f"a {type(own).__name__} of {own.size} features where others have {like.size}")
+
+
+def _placed(own: Any, like: Any, c: np.ndarray) -> np.ndarray:
+    """The coefficients of a term where its features are in the one that `_filled` makes of it."""
+    if isinstance(own, ModulatedPotential):  # a row for each offset, a column for V alone and for each bump
+        rows = np.zeros((len(like.offset), like.bumps.size + 1), c.dtype)
+        rows[: len(own.offset), : own.bumps.size + 1] = c.reshape(len(own.offset), -1)
+        return rows.ravel()
+    return np.concatenate([c, np.zeros(like.size - c.size, c.dtype)])

@@ -43,15 +43,18 @@ FRACTIONS = (1.0, 0.5, 0.25, 0.1)  # of a Newton step, tried in this order
 class Penalty(NamedTuple):
     """sum_j weight_j (c_j - centre_j)^2, added to the squared residual for the coefficients of each Radau point."""
 
-    weight: Float[Array, " p"]
-    centre: Float[Array, " p"]
+    weight: Float[np.ndarray, " p"]
+    centre: Float[np.ndarray, " p"]
 
-    def pull(self, segment: Segment) -> Float[Array, "2 p"]:
+    def pull(self, segment: Segment) -> Float[np.ndarray, "2 p"]:
         """weight (c - centre): half of its gradient."""
-        return self.weight * (jnp.stack([segment.first, segment.second]) - self.centre)
+        return self.weight * self._away(segment)
 
-    def value(self, segment: Segment) -> Float[Array, ""]:
-        return (self.pull(segment) * (jnp.stack([segment.first, segment.second]) - self.centre)).sum()
+    def value(self, segment: Segment) -> float:
+        return float((self.pull(segment) * self._away(segment)).sum())
+
+    def _away(self, segment: Segment) -> Float[np.ndarray, "2 p"]:
+        return np.stack([segment.first, segment.second]) - self.centre
 
 
 class Stages(NamedTuple):
@@ -67,7 +70,7 @@ class Stages(NamedTuple):
 def collocate(mean_field: MeanField, segment: Segment, state: State, root_weight, penalty: Penalty) -> Stages:
     """The collocation equations at the present coefficients."""
     r = np.asarray(weighted_equations(mean_field.at_radau(segment), segment, state, root_weight))
-    size = np.sqrt(np.sum(r**2) + float(penalty.value(segment)))
+    size = np.sqrt(np.sum(r**2) + penalty.value(segment))
     return Stages(r, float(size) if np.isfinite(size) else np.inf)
 
 
@@ -91,7 +94,7 @@ class Factor(NamedTuple):
 def factorise(mean_field: MeanField, segment: Segment, state, root_weight, penalty: Penalty) -> Factor:
     """The Gauss-Newton matrix of the collocation equations at the present coefficients, factorised on the host."""
     matrix = jacobian(mean_field, segment, state, root_weight)
-    return Factor(cholesky(matrix.inner(matrix), np.tile(np.asarray(penalty.weight), 2), segment.field), matrix)
+    return Factor(cholesky(matrix.inner(matrix), np.tile(penalty.weight, 2), segment.field), matrix)
 
 
 def cholesky(gram: np.ndarray, penalty: np.ndarray, field: Field):
@@ -119,11 +122,11 @@ def newton_direction(factor: Factor, segment: Segment, stages: Stages, penalty: 
     if factor.cholesky is None:
         return None, np.inf
     rest = stages.residuals.reshape(len(stages.residuals), -1)
-    slope = factor.jacobian.transposed(rest) + np.asarray(penalty.pull(segment)).ravel()
+    slope = factor.jacobian.transposed(rest) + penalty.pull(segment).ravel()
     step = -cho_solve(factor.cholesky, slope, check_finite=False)
     direction = step.reshape(2, -1)
     moved = segment.changed(direction)
-    left = np.sqrt(np.sum((rest + factor.jacobian.times(step)) ** 2) + float(penalty.value(moved)))
+    left = np.sqrt(np.sum((rest + factor.jacobian.times(step)) ** 2) + penalty.value(moved))
     return direction, float(left)
 
 
@@ -161,7 +164,7 @@ def _standing(field: Field, c, particles) -> Float[Array, "n e p"]:
 def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> ExplicitFit:
     """One Gauss-Newton step from c on `train`, for each ridge; `train` and `hold` are (particles, root of weights)."""
     b, b_held = (_standing(field, c, part) for part in (train, hold))
-    still = lambda part: np.asarray(equations(energy, constant(field, c), FIRST, part[0]) * part[1])
+    still = lambda part: np.asarray(equations(energy, constant(field, c), FIRST, part[0])) * np.asarray(part[1])
     rest, rest_held = still(train), still(hold)
     gram, slope = b.inner(b), b.transposed(rest)
     diagonal, fits = np.where(field.constant, 0, np.diag(gram)), []
@@ -170,9 +173,9 @@ def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> Ex
         if factor is not None:
             step = cho_solve(factor, slope, check_finite=False)
             squares = ((rest_held - b_held.times(step)) ** 2).sum(1)
-            fits.append((np.asarray(c) - step, np.linalg.norm(rest - b.times(step)), size_of_most(squares)))
+            fits.append((c - step, np.linalg.norm(rest - b.times(step)), size_of_most(squares)))
         else:
-            fits.append((np.asarray(c), np.inf, np.inf))
+            fits.append((c, np.inf, np.inf))
     coefficients, error, held_out = zip(*fits, strict=True)
     before = float(np.linalg.norm(rest))
     return ExplicitFit(np.stack(coefficients), np.array(error), np.array(held_out), before, diagonal)

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from genwgp.energies import FreeEnergy
 from genwgp.initial import AbstractDensity, Mixture
 from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Opaque, Quadratic, Waves
-from genwgp.parts import over_particles, over_parts
+from genwgp.parts import default_float, over_particles, over_parts
 from genwgp.solvers.frame import joint_axes
 from genwgp.solvers.particles import farthest_points, spacing2
 
@@ -170,7 +170,7 @@ def _finite(matrix: Float[np.ndarray, "n d d"]) -> Float[np.ndarray, "n d d"]:
     return np.where(np.isfinite(matrix).all((1, 2), keepdims=True), matrix, 0)
 
 
-def carried(field: Field, previous: Field, c: Float[Array, " q"]) -> Float[Array, " p"]:
+def carried(field: Field, previous: Field, c: Float[np.ndarray, " q"]) -> Float[np.ndarray, " p"]:
     """Coefficients of a field like those of the one before it, where terms are the same; zero elsewhere.
 
     The centres of bumps and the directions of waves change, so that theirs mean nothing in another field.
@@ -178,20 +178,22 @@ def carried(field: Field, previous: Field, c: Float[Array, " q"]) -> Float[Array
     old = {type(term): part for term, part in zip(previous.terms, previous.split(c), strict=True)}
     parts = []
     for term in field.terms:
-        part = jnp.zeros(term.size)
+        part = np.zeros(term.size, c.dtype)
         if isinstance(term, ModulatedPotential) and ModulatedPotential in old:
-            part = part.at[0].set(old[ModulatedPotential][0])
+            part[0] = old[ModulatedPotential][0]
         if isinstance(term, LogMixture | Quadratic):
             part = old[type(term)]
         parts.append(part)
-    return jnp.concatenate(parts)
+    return np.concatenate(parts)
 
 
-def at_rest(field: Field) -> Float[Array, " p"]:
+def at_rest(field: Field) -> Float[np.ndarray, " p"]:
     """phi = -V - D log rho_0 as far as the structured terms have it: what the first fit stays near."""
-    minus_v = lambda term: jnp.zeros(term.size).at[0].set(-term.scale)
-    parts = [minus_v(t) if isinstance(t, ModulatedPotential) else jnp.zeros(t.size) for t in field.terms]
-    return jnp.concatenate(parts)
+    parts = [np.zeros(term.size, default_float()) for term in field.terms]
+    for term, part in zip(field.terms, parts, strict=True):
+        if isinstance(term, ModulatedPotential):
+            part[0] = -np.asarray(term.scale)
+    return np.concatenate(parts)
 
 
 def _offsets(candidates: Float[np.ndarray, "n d"], count: int, rng: np.random.Generator) -> Float[np.ndarray, "m d"]:

@@ -2,9 +2,8 @@
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from genwgp.energies import FreeEnergy
 from genwgp.layers.fields import Field
@@ -39,7 +38,7 @@ class Fit(NamedTuple):
 class _Explicit(NamedTuple):
     """Coefficients of grad phi = -grad mu as it stands, what is left of it, the penalty that held-out data chose."""
 
-    coefficients: Float[Array, " p"]
+    coefficients: Float[np.ndarray, " p"]
     left: float
     penalty: col.Penalty
 
@@ -59,15 +58,15 @@ def fit_segment(
     `hold`: particles that choose the ridge. `finer`: multiplies the number of integrator steps.
     """
     energy, root = mean_field.now(), _roots(choice)
-    base = at_rest(field) if last is None else carried(field, last.field, last.second)
+    base = at_rest(field) if last is None else carried(field, last.field, np.asarray(last.second))
     base = _levelled(energy, field, base, choice)
     explicit = _explicit(energy, features, field, base, choice, hold)
     segment = _predicted(features, last, field, explicit.coefficients, h)
-    stiff = float(np.quantile(np.asarray(stiffness(segment, choice.state)), STIFF))
+    stiff = float(np.quantile(stiffness(segment, choice.state), STIFF))
     # What the integrator gets wrong of the score is not a gradient: no potential can make up for it afterwards.
     steps = int(np.clip(np.nan_to_num(np.ceil(FINE * finer * h * stiff), nan=SUBSTEPS), 2, SUBSTEPS))
-    segment = segment._replace(substeps=jnp.asarray(steps))
-    size = float(jnp.linalg.norm(grad_mu(energy, choice.state) * root[:, :-1]))
+    segment = segment._replace(substeps=np.array(steps))
+    size = float(np.linalg.norm(grad_mu(energy, choice.state) * root[:, :-1]))
     segment, now = _better_start(mean_field, features, segment, choice, root, explicit.penalty, size)
     floor = (SOLVED if features.rich else EXACT) * size
     enough = max(FITTED * size, 1.5 * explicit.left)
@@ -94,7 +93,7 @@ def _solved(
         found.append((segment, left))
         if history[-1] <= floor or not outlier.any() or len(found) > TRIMS:
             return next((fit for fit in reversed(found) if fit[1] <= enough), found[-1])
-        root = jnp.where(outlier[:, None], 0.0, root)
+        root = np.where(outlier[:, None], 0.0, root)
         now = col.collocate(mean_field, segment, choice.state, root, penalty)
 
 
@@ -107,18 +106,18 @@ def _newton(mean_field, segment: Segment, now: col.Stages, state, root, penalty,
     return col.solve_segment(mean_field, segment, now, state, root, penalty, floor=floor)
 
 
-def _roots(choice: Choice) -> Float[Array, "n e"]:
+def _roots(choice: Choice) -> Float[np.ndarray, "n e"]:
     """Roots of the weights of the equations (r, q): q counts over the size of the density, as r does."""
-    root, x = jnp.sqrt(choice.weight), choice.state.x
+    root, x = np.sqrt(choice.weight), np.asarray(choice.state.x)
     mean = choice.weight @ x
-    length = jnp.sqrt((choice.weight @ (x - mean) ** 2).sum() / x.shape[1])
-    return jnp.concatenate([jnp.tile(root[:, None], x.shape[1]), root[:, None] / length], 1)
+    length = np.sqrt((choice.weight @ (x - mean) ** 2).sum() / x.shape[1])
+    return np.concatenate([np.tile(root[:, None], x.shape[1]), root[:, None] / length], 1)
 
 
-def _levelled(energy: FreeEnergy, field: Field, c, choice: Choice) -> Float[Array, " p"]:
+def _levelled(energy: FreeEnergy, field: Field, c, choice: Choice) -> Float[np.ndarray, " p"]:
     """c with the constant that makes phi + mu zero in the mean."""
-    level = choice.weight @ equations(energy, constant(field, c), FIRST, choice.state)[:, -1]
-    return jnp.where(field.constant, c - level, c)
+    level = choice.weight @ np.asarray(equations(energy, constant(field, c), FIRST, choice.state))[:, -1]
+    return np.where(field.constant, c - level, c)
 
 
 def _explicit(energy, features: Features, field: Field, base, choice: Choice, hold: Choice) -> _Explicit:
@@ -132,8 +131,8 @@ def _explicit(energy, features: Features, field: Field, base, choice: Choice, ho
         if not error < min(fit.before, left):
             left = min(left, fit.before)
             break
-        c, left, weight = jnp.asarray(fit.coefficients[best]), error, ridges[best] * fit.diagonal
-    return _Explicit(c, left, col.Penalty(jnp.asarray(weight), base))
+        c, left, weight = fit.coefficients[best].astype(base.dtype), error, ridges[best] * fit.diagonal
+    return _Explicit(c, left, col.Penalty(weight, base))
 
 
 def _predicted(features: Features, last: Segment | None, field: Field, c, h: float) -> Segment:
@@ -141,10 +140,11 @@ def _predicted(features: Features, last: Segment | None, field: Field, c, h: flo
 
     On a mixture Newton's method needs a start inside its ridges: structured terms go on as they moved.
     """
-    segment = Segment(field, c, c, jnp.asarray(h, dtype=float), jnp.asarray(1))  # never weakly typed: one compilation
+    segment = Segment(field, c, c, np.array(h, dtype=c.dtype), np.array(1))  # never weakly typed: one compilation
     if last is None or features.linear:
         return segment
-    slope = carried(field, last.field, (last.second - last.first) / ((1 - FIRST) * last.duration))
+    slope = (np.asarray(last.second) - np.asarray(last.first)) / ((1 - FIRST) * float(last.duration))
+    slope = carried(field, last.field, slope)
     return segment._replace(first=c + FIRST * h * slope, second=c + h * slope)
 
 

@@ -10,6 +10,7 @@ from scipy.special import chdtri
 
 from genwgp.initial import AbstractDensity, Mixture
 from genwgp.layers.base import State
+from genwgp.parts import where_it_is
 
 TAIL = 1e-6  # training particles stay inside the ball that leaves this mass of a Gaussian outside
 PEAK = 0.995  # quantile of the density that is called its largest
@@ -52,7 +53,7 @@ class Pool(NamedTuple):
         wide = density.widened(inflation(density))
         x = np.concatenate([density.quasi_sample(seed, n // 2), wide.quasi_sample(seed + 1, n - n // 2)])
         state = initial_state(density, x)
-        ratio = np.asarray(wide.log_prob(state.x) - state.log_density)
+        ratio = np.asarray(wide.log_prob(state.x)) - np.asarray(state.log_density)
         return cls(
             state,
             np.logaddexp(np.log(0.5), np.log(0.5) + ratio),
@@ -89,7 +90,8 @@ class Pool(NamedTuple):
         index = rng.choice(q.size, min(n, int((q > 0).sum())), replace=False, p=q)
         index = np.resize(index, n)  # shapes stay the same: no new compilation
         weight = np.exp(0.375 * flat * relative[index])  # b = 0.625 a
-        return Choice(index, jax.tree.map(lambda a: a[index], self.state), jnp.asarray(weight / weight.sum()))
+        weight = np.asarray(weight / weight.sum(), dtype=self.state.x.dtype)
+        return Choice(index, jax.tree.map(lambda a: where_it_is(a)[index], self.state), weight)
 
     def drop(self, bad: np.ndarray) -> "Pool":
         return self._replace(alive=self.alive & ~bad)
@@ -100,7 +102,7 @@ class Choice(NamedTuple):
 
     index: np.ndarray
     state: State
-    weight: Float[Array, " n"]
+    weight: Float[np.ndarray, " n"]
 
     def first(self, n: int) -> "Choice":
         """At most n of them: they are in random order."""

@@ -1,9 +1,10 @@
 """A segment of the sweep: a field whose coefficients are linear in time, and how particles move along it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 from genwgp.energies import FreeEnergy
@@ -16,25 +17,29 @@ FIRST = 1 / 3  # the first Radau point, in units of the segment; the second is i
 
 
 class Segment(NamedTuple):
-    """A solved or trial segment: its field, coefficients at the Radau points, physical duration, integrator steps."""
+    """A solved or trial segment: its field, coefficients at the Radau points, physical duration, integrator steps.
+
+    Numbers of numpy where nothing traces them: what is done with a few numbers needs no compilation.
+    """
 
     field: Field
-    first: Float[Array, " p"]
-    second: Float[Array, " p"]
-    duration: Float[Array, ""]
-    substeps: Int[Array, ""]
+    first: Float[Array | np.ndarray, " p"]
+    second: Float[Array | np.ndarray, " p"]
+    duration: Float[Array | np.ndarray, ""]
+    substeps: Int[Array | np.ndarray, ""]
 
-    def coefficients(self, s):
+    def coefficients(self, s) -> Any:
         return self.first + (self.second - self.first) * (s - FIRST) / (1 - FIRST)
 
     def changed(self, step) -> "Segment":
         """With other coefficients: a step (2, p) added, of both Radau points."""
-        return self._replace(first=self.first + step[0], second=self.second + step[1])
+        first, second = (np.asarray(part, dtype=self.first.dtype) for part in step)
+        return self._replace(first=self.first + first, second=self.second + second)
 
 
-def constant(field: Field, c: Float[Array, " p"]) -> Segment:
+def constant(field: Field, c: Float[Array | np.ndarray, " p"]) -> Segment:
     """A segment whose coefficients are the same all along: for equations at particles that stand still."""
-    return Segment(field, c, c, jnp.asarray(1, dtype=float), jnp.asarray(1))
+    return Segment(field, c, c, np.ones((), c.dtype), np.array(1))
 
 
 def integrator_steps(segment: Segment, share) -> Int[Array, ""]:
@@ -65,22 +70,24 @@ def rates_at(segment: Segment, s, state: State) -> tuple[Float[Array, "n d"], Fl
     return over_particles(lambda z: segment.field.rates(c, z.x, z.score)[::2], state)
 
 
-def velocity(segment: Segment, s: float, state: State) -> Float[Array, "n d"]:
+def velocity(segment: Segment, s: float, state: State) -> Float[np.ndarray, "n d"]:
     """grad phi at particles that stand at s."""
-    return rates_at(segment, s, state)[0]
+    return np.asarray(rates_at(segment, s, state)[0])
 
 
 @over_parts
 def velocity_gradient(segment: Segment, state: State) -> Float[Array, "n d d"]:
     """grad v at particles that stand at the end of the segment."""
-    at = lambda z: jax.jacfwd(lambda x: segment.field.rates(segment.second, x, z.score)[0])(z.x)
-    return over_particles(at, state)
+    c = segment.coefficients(1.0)
+    return over_particles(lambda z: jax.jacfwd(lambda x: segment.field.rates(c, x, z.score)[0])(z.x), state)
 
 
-def stiffness(segment: Segment, state: State) -> Float[Array, " n"]:
+def stiffness(segment: Segment, state: State) -> Float[np.ndarray, " n"]:
     """|grad v u| / |u| at the start of the segment: how stiff its equations are at each particle."""
-    with_u, without = (rates_at(segment, 0.0, state._replace(score=a * state.score))[1] for a in (1.0, 0.0))
-    return jnp.linalg.norm(with_u - without, axis=1) / (jnp.linalg.norm(state.score, axis=1) + 1e-300)
+    u = np.asarray(state.score, dtype=np.float64)
+    with_u, without = (np.asarray(rates_at(segment, 0.0, state._replace(score=score))[1]) for score in (u, 0 * u))
+    with np.errstate(invalid="ignore"):  # of particles that are lost
+        return np.linalg.norm(with_u - without, axis=1) / (np.linalg.norm(u, axis=1) + 1e-300)
 
 
 def equations_at(energy: FreeEnergy, segment: Segment, s, state: State) -> Float[Array, "n e"]:
@@ -95,9 +102,13 @@ def equations_at(energy: FreeEnergy, segment: Segment, s, state: State) -> Float
 equations = over_parts(equations_at)
 
 
-@over_parts
-def grad_mu(energy: FreeEnergy, state: State) -> Float[Array, "n d"]:
+def grad_mu(energy: FreeEnergy, state: State) -> Float[np.ndarray, "n d"]:
     """grad mu at particles, `energy` with a mean field of its own or without interaction."""
+    return np.asarray(_grad_mu(energy, state))
+
+
+@over_parts
+def _grad_mu(energy: FreeEnergy, state: State) -> Float[Array, "n d"]:
     return energy.gradient(*state)
 
 

@@ -91,7 +91,7 @@ def _model(energy: FreeEnergy, segment: Segment, state: State, root_weight, pena
     moved = float(segment.duration) * moved
     cross = np.kron(RADAU, still.inner(moved))
     gram = np.kron(np.eye(2), still.inner(still)) + cross + cross.T + np.kron(RADAU.T @ RADAU, moved.inner(moved))
-    factor = cholesky(gram, np.tile(np.asarray(penalty.weight), 2), segment.field)
+    factor = cholesky(gram, np.tile(penalty.weight, 2), segment.field)
     return None if factor is None else _Model(still, moved, factor, penalty)
 
 
@@ -105,7 +105,7 @@ def _move(model: _Model, segment: Segment, residuals: list[np.ndarray], moves: l
         back = sum((a * move for a, move in zip(shares, moves[-MEMORY:], strict=True)), back)
     pull = model.penalty.pull(segment._replace(first=segment.first - back[0], second=segment.second - back[1]))
     by = lambda matrix: np.stack([matrix.transposed(a) for a in rest])
-    slope = by(model.still) + RADAU.T @ by(model.moved) + np.asarray(pull)
+    slope = by(model.still) + RADAU.T @ by(model.moved) + pull
     return -cho_solve(model.factor, slope.ravel(), check_finite=False).reshape(2, -1) - back
 
 

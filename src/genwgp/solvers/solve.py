@@ -18,7 +18,7 @@ from genwgp.diagnostics import measure, verdict
 from genwgp.errors import InputError, NotConvergedError
 from genwgp.layers.base import AbstractLayer
 from genwgp.mesh import mesh_of, on
-from genwgp.parts import make_room
+from genwgp.parts import default_float, make_room
 from genwgp.path import WassersteinPath
 from genwgp.problem import Problem
 from genwgp.solvers.adam import Adam, train
@@ -199,7 +199,7 @@ def _swept(
 
 def _cut(problem: Problem, computed: Problem, action: Action, K: int, seed: int, outcome: Outcome) -> _Measured:
     """Path, figures and what was found, from the segments of a sweep."""
-    default = jnp.zeros(()).dtype
+    default = default_float()
     with jax.enable_x64(True):
         found = _Found(
             assemble(outcome.segments, outcome.speeds, K),
@@ -238,7 +238,7 @@ _RESULTS = {
 def exact(problem: Problem, method: CausalSweep | Adam) -> Problem:
     """The problem in float64, which the sweep needs; the same object where that is the default, so that compiled code
     is found again."""
-    if isinstance(method, Adam) or jnp.zeros(()).dtype == jnp.float64:
+    if isinstance(method, Adam) or default_float() == jnp.float64:
         return problem
     with jax.enable_x64(True):
         return jax.tree.map(_as_float64, problem)

@@ -124,14 +124,16 @@ class Failure(Exception):
     """The sweep cannot go on; what it found so far is sound. `args`: status and message."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of particles that are lost, as in what follows
 def rms(a) -> float:
     """Root mean square length of vectors (n, d)."""
-    return float(jnp.sqrt(jnp.mean((a**2).sum(1))))
+    return float(np.sqrt(np.mean((np.asarray(a) ** 2).sum(1))))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def trimmed_rms(a, share: float = 0.005) -> float:
     """`rms` without the worst share of the particles."""
-    e = np.sort(np.asarray((a**2).sum(1)))
+    e = np.sort((np.asarray(a) ** 2).sum(1))
     return float(np.sqrt(e[: max(1, int(len(e) * (1 - share)))].sum() / len(e)))
 
 
@@ -233,7 +235,7 @@ class _Run:
     def _thermal_length(self) -> float:
         """The larger of the start's size and the length over which V changes by D there."""
         spread = np.sqrt((np.asarray(self.test.x).std(0) ** 2).sum())
-        slope = rms(grad_mu(self.energy, self.test._replace(score=0 * self.test.score)))
+        slope = rms(grad_mu(self.energy, self.test._replace(score=0 * np.asarray(self.test.score))))
         return max(spread, self.energy.diffusion * np.sqrt(self.test.x.shape[1]) / max(slope, 1e-300))
 
     def _first_step(self) -> float:
@@ -268,7 +270,7 @@ class _Run:
     def resume(self, kept: Kept) -> None:
         """Take over what `kept` gave."""
         for segment, speeds, figures in kept.steps:
-            self.segments.append(_checked(Segment(*segment)))
+            self.segments.append(_checked(Segment(segment[0], *map(np.asarray, segment[1:]))))
             self.speeds.append(np.asarray(speeds))
             self.figures.append(Figures(*figures))
         state = kept.state
@@ -357,15 +359,16 @@ class _Run:
     def _stays(self) -> str:
         return f"F - F* stays at {self.figures[-1].gap:.1e} D: below that the features resolve no more"
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _choose(self, n: int) -> Choice:
         """Training particles; where the force is strong their errors count relative to it, not as they are.
 
         Otherwise the far tail under a steep potential, with hardly any mass, decides the fit.
         """
         choice = self.pool.choose(n, self.rng)
-        force2 = np.asarray((grad_mu(self.energy, choice.state) ** 2).sum(1))
-        weight = np.asarray(choice.weight) / (1 + force2 / (STRONG * self.force) ** 2)
-        return choice._replace(weight=jnp.asarray(weight / weight.sum()))
+        force2 = (grad_mu(self.energy, choice.state) ** 2).sum(1)
+        weight = choice.weight / (1 + force2 / (STRONG * self.force) ** 2)
+        return choice._replace(weight=(weight / weight.sum()).astype(choice.weight.dtype))
 
     def _affordable(self, field: Field, *choices: Choice) -> list[Choice]:
         """So many of them that a Jacobian, 4 p (d + 1) numbers each, fits the memory, or else as p features need."""
@@ -382,6 +385,7 @@ class _Run:
             message = f"the particles have gathered in a point or a line at time {self.time:.4g}"
             raise Failure("failed", message) from None
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _probe(self, segment: Segment) -> tuple[float, float, list[State], np.ndarray]:
         """How much a smaller step would gain, what the features leave, test particles at s = 0, 1/3, 2/3, 1, speeds.
 
@@ -401,10 +405,11 @@ class _Run:
         floor = 0.05 * self.arclength / float(segment.duration)
         temporal = trimmed_rms(r[2] - 0.5 * (r[1] + r[3])) / max(speeds[2], floor, 1e-300)
         end = states[-1]
-        finite = bool(jnp.isfinite(end.log_density).all() & jnp.isfinite(end.x).all()) and np.isfinite(temporal)
+        finite = np.isfinite(temporal) and all(np.isfinite(a).all() for a in (end.log_density, end.x))
         unresolved = trimmed_rms(r[3]) / max(trimmed_rms(forces[3]), 1e-300)
         return (temporal if finite else np.inf), unresolved, states, speeds
 
+    @np.errstate(over="ignore", invalid="ignore")
     def _accept(self, segment: Segment, states: list[State], speeds: np.ndarray, probe: float) -> None:
         self.pool = self.pool._replace(state=carry(self.energy, segment, 0.0, 1.0, self.pool.state))
         self.mean_field = self.mean_field.moved(segment)
@@ -415,8 +420,8 @@ class _Run:
         size = rms(gradient)
         self.force = trimmed_rms(gradient) + TINY
         pulled = grad_mu(self.energy, self.pool.state)
-        bad = np.asarray(((velocity(segment, 1.0, self.pool.state) + pulled) ** 2).sum(1))
-        lost, own = LOST if self.features.rich else EXACTLY, np.asarray((pulled**2).sum(1))
+        bad = ((velocity(segment, 1.0, self.pool.state) + pulled) ** 2).sum(1)
+        lost, own = LOST if self.features.rich else EXACTLY, (pulled**2).sum(1)
         self.pool = self.pool.drop(~np.isfinite(bad) | (bad > np.maximum((lost * self.force) ** 2, OWN**2 * own)))
         self.time += h
         self.arclength += h * float(speeds @ [1, 3, 3, 1]) / 8  # Simpson's three-eighths rule
