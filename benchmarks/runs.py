@@ -10,6 +10,7 @@ import jax
 from tables import labelled
 
 import genwgp as gw
+from genwgp.io import is_begun
 
 
 class Case(NamedTuple):
@@ -29,13 +30,17 @@ class Case(NamedTuple):
 
 
 def solved(case: Case, problem: gw.Problem, seed: int, folder: Path | None) -> gw.Solution:
-    """The solution with all defaults: the one kept in `folder`, or a new one that is then kept there."""
+    """The solution with all defaults: the one kept in `folder`, or a new one that is then kept there.
+
+    One that was cut off there goes on.
+    """
     run = None if folder is None else folder / f"{re.sub('[^a-z0-9.]+', '-', case.label.lower())}-seed-{seed}"
-    if run is not None and run.exists():
+    if run is not None and run.exists() and not is_begun(run):
         return gw.load(run, problem)
-    action = None if case.horizon is None else gw.FiniteHorizonAction(case.horizon)
-    solution = gw.solve(problem, action, key=jax.random.key(seed), throw=False)
     if run is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+        run.parent.mkdir(parents=True, exist_ok=True)
+    action = None if case.horizon is None else gw.FiniteHorizonAction(case.horizon)
+    solution = gw.solve(problem, action, key=jax.random.key(seed), throw=False, checkpoint=run)
+    if run is not None:
         gw.save(solution, run)
     return solution
