@@ -26,8 +26,6 @@ FIRST = "the base"
 PARTICLES = 2048  # that are compared
 # The largest difference from the base: other rounding chooses other ridges and ends at another gap, as other seeds do.
 WITHIN = 1e-2
-# A quarter of the default's particles: what is asked here does not depend on their number. The bases take 20 segments.
-METHOD = gw.CausalSweep(pool=3072, train=1024, test=2048, segments=60)
 HEADER = ["tried", "expected", "result", "gap, nats", "ESS", "differs by", "s", "as expected", "message"]
 ANGLE = 0.7
 
@@ -215,7 +213,7 @@ def _ended(problems: list[gw.Problem], action: Any) -> list[End]:
 
     while len(ends) < len(problems):
         try:
-            gw.solve_many(problems[len(ends) :], action=action, method=METHOD, each=tell)
+            gw.solve_many(problems[len(ends) :], action=action, each=tell)
         except Exception as error:  # which is what is looked for
             traceback.print_exc()
             ends.append(End("traceback", f"{type(error).__name__}: {error}"))
@@ -259,11 +257,10 @@ def _finite(solution: Any) -> bool:
 
 
 NOTES = f"""
-All defaults of `solve` but for a quarter of its particles and at most {METHOD.segments} segments; seed 0, float64.
-`gap`: of the last node to the equilibrium, by importance weights; `ESS` likewise. `differs by`: from the base
-of the group, in its units: the largest of the distance of {PARTICLES} particles over their displacement, of the drop of
-F over the whole drop, and of arclength and times, relative, over all nodes; expected: below {WITHIN:g}. Seconds include
-compilation, which the cases of a group share.
+All defaults of `solve`; seed 0, float64. `gap`: of the last node to the equilibrium, by importance weights; `ESS`
+likewise. `differs by`: from the base of the group, in its units: the largest of the distance of {PARTICLES} particles
+over their displacement, of the drop of F over the whole drop, and of arclength and times, relative, over all nodes;
+expected: below {WITHIN:g}. Seconds include compilation, which the cases of a group share.
 """
 
 
