@@ -75,12 +75,13 @@ class Problem(eqx.Module):
 def _check_initial(initial: AbstractDensity, points: Float[np.ndarray, "n d"]) -> None:
     if not np.all(np.isfinite(points)):
         raise InputError("initial.sample", "samples that are not finite", "finite samples")
-    # One compilation instead of one for each operation.
-    log_density, score = jax.jit(lambda x: (initial.log_prob(x), initial.score(x)))(points)
+    own = isinstance(initial, Gaussian | Mixture)  # what a user has not written is compiled once for all of its kind
+    both = lambda x: (initial.log_prob(x), initial.score(x))
+    log_density, score = both(points) if own else jax.jit(both)(points)
     if not np.all(np.isfinite(log_density)) or not np.all(np.isfinite(score)):
         raise InputError("initial", "log_prob or score that is NaN or infinite at a sample", "finite where sampled")
-    if isinstance(initial, Gaussian | Mixture):
-        return  # what a user has not written needs no check of its indices
+    if own:
+        return  # and needs no check of its indices
     try:
         traced, _ = indices.trace(initial.log_prob, points[0])
     except IndexError as error:
@@ -103,10 +104,11 @@ def _check_interaction(interaction: AbstractInteraction, points: Float[np.ndarra
     _check_function(field, "W", function, z, allowed, "differences of samples of the start")
     zero = np.zeros_like(z[:1])
     regularised = "finite with a finite gradient at z = 0: regularise it, as with sqrt(z @ z + 1e-4) for |z|"
-    at_zero = jax.jit(jax.value_and_grad(_as_float(function)))(zero[0])
+    at_zero = _values_and_gradients(function, zero)
     if not all(np.all(np.isfinite(part)) for part in at_zero):
-        raise InputError(field, f"W = {float(at_zero[0]):.3g}, grad W = {np.asarray(at_zero[1])} at z = 0", regularised)
-    there, back = (np.asarray(jax.jit(jax.vmap(_as_float(function)))(a), dtype=np.float64) for a in (z, -z))
+        given = f"W = {float(at_zero[0][0]):.3g}, grad W = {np.asarray(at_zero[1][0])} at z = 0"
+        raise InputError(field, given, regularised)
+    there, back = (np.asarray(_values_and_gradients(function, a)[0], dtype=np.float64) for a in (z, -z))
     worst = int(np.argmax(np.abs(there - back)))
     if np.abs(there - back)[worst] > ODD * np.abs(there).max():
         where = ", ".join(f"{coordinate:.3g}" for coordinate in np.asarray(z[worst]))
@@ -128,7 +130,7 @@ def _check_function(field: str, name: str, potential: Callable, points, allowed:
         kind = "complex" if jnp.issubdtype(value.dtype, jnp.complexfloating) else str(value.dtype)
         raise InputError(field, f"a function that returns {kind} numbers", allowed)
     try:
-        values, gradients = jax.jit(jax.vmap(jax.value_and_grad(_as_float(potential))))(points)
+        values, gradients = _values_and_gradients(potential, points)
     except Exception as error:
         raise InputError(field, reason(error), f"{allowed}, differentiable by jax") from None
     if not np.all(np.isfinite(values)):
@@ -137,6 +139,11 @@ def _check_function(field: str, name: str, potential: Callable, points, allowed:
         raise InputError(field, _first(points, gradients, f"grad {name}"), f"a finite gradient at {where}")
     if (index := indices.outside(potential, traced, points)) is not None:
         raise InputError(field, index, f"{allowed}; {indices.ALLOWED}")
+
+
+@eqx.filter_jit
+def _values_and_gradients(function: Callable, points):
+    return jax.vmap(jax.value_and_grad(_as_float(function)))(points)
 
 
 def _as_float(potential: Callable) -> Callable:

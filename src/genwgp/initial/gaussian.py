@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,6 +38,7 @@ class Gaussian(AbstractDensity):
     def dim(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.mean.shape[-1]
 
+    @eqx.filter_jit
     def sample(self, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
         """`n` independent samples: mean + L z."""
         return self.mean + jax.random.normal(key, (n, self.dim)) @ self._factor.T
