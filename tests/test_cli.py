@@ -130,7 +130,7 @@ def test_pictures_come_with_it(solves, monkeypatch):
     solves()
     drawn = []
     monkeypatch.setattr(
-        "genwgp.cli.solve.draw_all", lambda solution, folder, wanted: drawn.append((solution.result, folder, wanted()))
+        "genwgp.report.draw_all", lambda solution, folder, wanted: drawn.append((solution.result, folder, wanted()))
     )
     assert run("solve", "banana", "--layers", "2").exit_code == 0
     assert drawn == [("converged", Path("runs/banana/pictures"), True)]
@@ -501,7 +501,7 @@ def test_compare_on_a_line_of_a_run_that_did_not_converge(workplace, monkeypatch
 
 def test_compare_prints_json_follows_the_seed_and_writes_elsewhere(stored, monkeypatch):
     drawn = []
-    monkeypatch.setattr("genwgp.cli.compare.draw_comparison", lambda *arguments: drawn.append(arguments[-1]))
+    monkeypatch.setattr("genwgp.report.draw_comparison", lambda *arguments: drawn.append(arguments[-1]))
     arguments = ("compare", "stored", "--samples", "60", "--json", "--out", "else/where", *PROBLEM)
     first, same, other = (json.loads(run(*arguments, "--seed", seed).stdout) for seed in (1, 1, 2))
     assert first["wasserstein"] == same["wasserstein"] != other["wasserstein"]

@@ -43,7 +43,7 @@ def saver(*arguments, **options):
 
 
 solvers.solve, solve.save, solve.use_compilation_cache = solver, saver, lambda: None
-solve.draw_all = lambda *arguments, wanted: tell("drawing") if wanted() else None
+solve.report.draw_all = lambda *arguments, wanted: tell("drawing") if wanted() else None
 app(["solve", "banana", "--out", "run"])
 """
 

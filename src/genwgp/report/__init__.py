@@ -20,3 +20,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'genwgp.report' has no attribute {name!r}")
     globals()[name] = found = getattr(import_module(f"genwgp.report.{_HOMES[name]}"), name)
     return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
