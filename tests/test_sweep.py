@@ -139,6 +139,11 @@ def test_potentials_with_a_kink_are_not_moved_about(V, rough):
     field: Any = found.place(energy, x, None, RNG)
     assert found.rough == rough
     assert len(field.terms[1].offset) == (1 if rough else 1 + features.TRANSLATES[2])
+    with_potential = lambda field: any(isinstance(term, fields.ModulatedPotential) for term in field.terms)
+    assert with_potential(found.place(energy, x, None, RNG, time=1e-3))
+    assert with_potential(found.place(energy, x, None, RNG, time=1.0)) != rough  # diffusion has made mu smooth
+    porous = gw.FreeEnergy(V, gw.PorousMedium(2.0))
+    assert with_potential(found.place(porous, x, None, RNG, time=1.0))
 
 
 def test_a_particle_caught_in_a_point_does_not_stand_for_the_peak():

@@ -37,7 +37,8 @@ class Features:
 
     `fine`: more bumps than at first. In the tails, where particles are few, they are worse, so that they are for flows
     which fewer do not resolve: of modes that exchange mass, say. `rough`: V has a kink among the particles. It has that
-    in one place: translates would have it at others, and attract particles into a point.
+    in one place: translates would have it at others, and attract particles into a point. So does V itself, once
+    diffusion has made mu smooth over the distance of the bumps: then they do without.
 
     A problem whose flow the few structured terms carry (Gaussians under quadratic potentials, in any dimension) is
     solved by them alone; where V is far from quadratic and there is no mixture, that is not tried.
@@ -69,12 +70,17 @@ class Features:
         self.fine |= self.rich and self.dim in FINER and unresolved > COARSE
 
     def place(
-        self, energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slope, rng: np.random.Generator
+        self,
+        energy: FreeEnergy,
+        candidates: Float[np.ndarray, "n d"],
+        slope: Slope,
+        rng: np.random.Generator,
+        time: float = 0.0,
     ) -> Field:
         """The field of one segment: bumps at candidates far apart, as wide as their distances.
 
-        `energy`: among the particles as they stand. `slope`: grad v at the candidates where it is known, from the
-        segment before.
+        `energy`: among the particles as they stand, at this time. `slope`: grad v at the candidates where it is known,
+        from the segment before.
         """
         d = candidates.shape[1]
         terms: list[AbstractTerm] = [Quadratic(jnp.asarray(self.centre))]
@@ -82,7 +88,8 @@ class Features:
         numbers = (BUMPS | FINER if self.fine else BUMPS, MODULATING, {} if self.rough else TRANSLATES)
         bumps, modulating, translates = (number.get(d, 0) if self.rich else 0 for number in numbers)
         sites = _sites(energy, candidates, slope, bumps)
-        if energy.potential is not None:
+        smooth = self.rough and 2 * energy.diffusion * time > _spacing(_bumps(*sites)) ** 2
+        if energy.potential is not None and not smooth:
             shift, scale = jnp.asarray(self.shift), jnp.asarray(self.scale)
             offset, few = jnp.asarray(_offsets(candidates, translates, rng)), _bumps(*(a[:modulating] for a in sites))
             terms.append(ModulatedPotential(Opaque(energy.potential), shift, scale, offset, few))
@@ -221,6 +228,11 @@ def _bumps(centres: Float[np.ndarray, "k d"], metric: Float[np.ndarray, "k d d"]
     if len(centres):
         metric = metric / (OVERLAP**2 * spacing2(centres, metric))[:, None, None]
     return Bumps(jnp.asarray(centres), jnp.asarray(metric))
+
+
+def _spacing(bumps: Bumps) -> float:
+    """The distance of a bump to its neighbours, in the middle of them all."""
+    return float(np.median(np.linalg.det(bumps.metric) ** (-0.5 / bumps.centre.shape[1]))) / OVERLAP
 
 
 def _waves(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slope, rng: np.random.Generator) -> Waves:

@@ -380,7 +380,7 @@ class _Run:
         state = self._choose(min(4096, self.settings.pool // 2)).state
         slope = np.asarray(velocity_gradient(self.segments[-1], state)) if self.segments else None
         try:
-            return self.features.place(self.energy, np.asarray(state.x), slope, self.rng)
+            return self.features.place(self.energy, np.asarray(state.x), slope, self.rng, self.time)
         except LinAlgError:  # a covariance that is singular, or not finite
             message = f"the particles have gathered in a point or a line at time {self.time:.4g}"
             raise Failure("failed", message) from None
