@@ -141,6 +141,9 @@ def test_potentials_with_a_kink_are_not_moved_about(V, rough):
     assert len(field.terms[1].offset) == (1 if rough else 1 + features.TRANSLATES[2])
     with_potential = lambda field: any(isinstance(term, fields.ModulatedPotential) for term in field.terms)
     assert with_potential(found.place(energy, x, None, RNG, time=1e-3))
+    if rough:
+        found.place(energy, x + 20, None, RNG)
+        assert found.rough  # also where no particle is near the kink any more
     assert with_potential(found.place(energy, x, None, RNG, time=1.0)) != rough  # diffusion has made mu smooth
     porous = gw.FreeEnergy(V, gw.PorousMedium(2.0))
     assert with_potential(found.place(porous, x, None, RNG, time=1.0))

@@ -36,9 +36,9 @@ class Features:
     """Makes the field of each segment; `rich` adds bumps or waves to V, the quadratic and the start's mixture.
 
     `fine`: more bumps than at first. In the tails, where particles are few, they are worse, so that they are for flows
-    which fewer do not resolve: of modes that exchange mass, say. `rough`: V has a kink among the particles. It has that
-    in one place: translates would have it at others, and attract particles into a point. So does V itself, once
-    diffusion has made mu smooth over the distance of the bumps: then they do without.
+    which fewer do not resolve: of modes that exchange mass, say. `rough`: V has a kink where particles are or were. It
+    has that in one place: translates would have it at others, and attract particles into a point. So does V itself,
+    once diffusion has made mu smooth over the distance of the bumps: then they do without.
 
     A problem whose flow the few structured terms carry (Gaussians under quadratic potentials, in any dimension) is
     solved by them alone; where V is far from quadratic and there is no mixture, that is not tried.
@@ -84,7 +84,8 @@ class Features:
         """
         d = candidates.shape[1]
         terms: list[AbstractTerm] = [Quadratic(jnp.asarray(self.centre))]
-        self.rough = self.rich and d in BUMPS and energy.potential is not None and _rough(energy, candidates)
+        if self.rich and d in BUMPS and energy.potential is not None:
+            self.rough = self.rough or _rough(energy, candidates)
         numbers = (BUMPS | FINER if self.fine else BUMPS, MODULATING, {} if self.rough else TRANSLATES)
         bumps, modulating, translates = (number.get(d, 0) if self.rich else 0 for number in numbers)
         sites = _sites(energy, candidates, slope, bumps)

@@ -257,6 +257,7 @@ class _Run:
             "features": {
                 "rich": self.features.rich,
                 "fine": self.features.fine,
+                "rough": self.features.rough,
                 "mixed": self.features.mixture is not None,
             },
             "numbers": {name: float(getattr(self, name)) for name in NUMBERS},
@@ -284,6 +285,7 @@ class _Run:
             self.mean_field = self.mean_field._replace(cloud=_stored(self.mean_field.cloud, state["cloud"]))
         self.energy = self.mean_field.now()
         self.features.rich, self.features.fine = (state["features"][name] for name in ("rich", "fine"))
+        self.features.rough = state["features"].get("rough", False)  # checkpoints had none at first
         if not state["features"]["mixed"]:
             self.features.mixture = None
         for name in NUMBERS:
