@@ -295,7 +295,7 @@ def test_where_there_is_no_such_equilibrium():
 
 
 def test_where_nothing_confines_there_is_no_divergence_to_an_equilibrium():
-    """1/(1 + r^2)^(1/2) in the plane has no Z, though its weights are finite over every sample."""
+    """1/(1 + r^2) in the plane has no Z, though its weights are finite over every sample."""
     energy = gw.FreeEnergy(lambda x: 0.5 * jnp.log(1 + x @ x), gw.Entropy(D))
     problem = gw.Problem(energy, gw.Gaussian([0.0, 0.0], 1.0))
     layers = stack_layers(lambda key: CouplingLayer.create(key, 2, 2, 1), 1, KEY)

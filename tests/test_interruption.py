@@ -17,7 +17,7 @@ import sys
 import time
 
 from exact_path import exact_solution
-from genwgp import solvers
+from genwgp import report, solvers
 from genwgp.cli import app, solve
 from genwgp.io import save
 
@@ -43,7 +43,7 @@ def saver(*arguments, **options):
 
 
 solvers.solve, solve.save, solve.use_compilation_cache = solver, saver, lambda: None
-solve.report.draw_all = lambda *arguments, wanted: tell("drawing") if wanted() else None
+report.draw_all = lambda *arguments, wanted: tell("drawing") if wanted() else None
 app(["solve", "banana", "--out", "run"])
 """
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from genwgp import report
 from genwgp.cli.progress import Progress, part_event
 from genwgp.cli.stored import loaded, warn_unless_converged
 from genwgp.cli.table import aligned, columns
@@ -81,7 +80,9 @@ def compare_run(folder: str, samples: int, seed: int, problem: str | None, as_js
             print()
         else:
             print(f"{name}\nreference: {described}\n\n{_text(found, solution.path.dim, bounds)}")
-        picture = report.draw_comparison(found, solution.path, reference, target / PICTURES / "comparison.png")
+        from genwgp.report import draw_comparison  # matplotlib takes half a second
+
+        picture = draw_comparison(found, solution.path, reference, target / PICTURES / "comparison.png")
         if not as_json:
             print(f"\n{file}\n{picture}")
 

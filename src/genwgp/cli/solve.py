@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax
 
-from genwgp import report, solvers
+from genwgp import solvers
 from genwgp.cli import processes
 from genwgp.cli.environment import Interrupts, precision, use_compilation_cache
 from genwgp.cli.group import BAD_INPUT, INTERRUPTED, NOT_CONVERGED, OK
@@ -43,7 +43,9 @@ def run_solve(options: Options) -> int:
             expected = int(solution.result == solvers.Result.INTERRUPTED)
             if options.pictures and solution.result != solvers.Result.NON_FINITE:
                 with interrupts.waiting("it ends after this picture; the folder is written"):
-                    report.draw_all(solution, folder / PICTURES, wanted=lambda: interrupts.count <= expected)
+                    from genwgp.report import draw_all  # matplotlib takes half a second
+
+                    draw_all(solution, folder / PICTURES, wanted=lambda: interrupts.count <= expected)
     if interrupts.count or solution.result == solvers.Result.INTERRUPTED:
         if not options.quiet and is_begun(folder):
             _note(going_on(folder))

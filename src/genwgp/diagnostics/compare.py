@@ -104,9 +104,9 @@ def compare(
     nodes, samples = integer("nodes", nodes), integer("samples", samples, least=2)
     key = jax.random.key(0) if key is None else key
     x0 = jnp.asarray(path.initial.quasi_sample(int(jax.random.randint(key, (), 0, 2**30)), PARTICLES), dtype=float)
-    rows, missing = [], {}
+    rows, missing, confined = [], {}, path.equilibrium.normalisable
     for i, place in enumerate(places(path, nodes)):
-        row, no_row = _figures(path, reference, place, x0, samples, jax.random.fold_in(key, i))
+        row, no_row = _figures(path, reference, place, x0, samples, jax.random.fold_in(key, i), confined)
         rows.append(row)
         missing |= no_row
         if progress is not None:
@@ -124,9 +124,12 @@ def places(path: Any, count: int) -> list[dict[str, Any]]:
 
 
 def _figures(
-    path: Any, reference: Any, place: dict[str, Any], x0: Any, n: int, key: PRNGKeyArray
+    path: Any, reference: Any, place: dict[str, Any], x0: Any, n: int, key: PRNGKeyArray, confined: bool
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """The figures at one place, and what is missing there; `x0`: particles of the start that give F."""
+    """The figures at one place, and what is missing there; `x0`: particles of the start that give F.
+
+    `confined`: there is an equilibrium that its density has a divergence to.
+    """
     rho = path.at(**place)
     other = reference.density(rho.time)
     if other is None:
@@ -138,7 +141,6 @@ def _figures(
     draws, grid_draws = jax.random.split(key)
     on_grid, no_grid = _on_grid(rho, other, grid_draws)
     clock, no_clock = _energy_and_time(reference, float(path.energy.value(x, log_density)), rho.time)
-    confined = path.equilibrium.normalisable
     log_weight = log_weights(path.energy.among(x), x, log_density) if confined else np.zeros(0)
     row = {"arclength": rho.arclength, "times": rho.time, "gap": gap_of(log_weight)}
     return row | _on_samples(rho, other, n, draws) | on_grid | clock, no_grid | no_clock

@@ -69,10 +69,10 @@ def equilibrium_shape(path: Any, x: np.ndarray) -> np.ndarray | None:
 
     With an interaction V + W * rho of the last node.
     """
-    energy = path.energy
-    if not path.equilibrium.normalisable:
+    energy, end = path.energy, path.equilibrium
+    if not end.normalisable:
         return None
-    among = energy if not energy.interacting else path.equilibrium.energy
+    among = energy if not energy.interacting else end.energy
     values = np.asarray(_landscape(among, jnp.asarray(x, dtype=float)))
     finite = np.where(np.isfinite(values), values, np.inf)
     return np.exp(-(finite - finite.min()) / energy.diffusion)

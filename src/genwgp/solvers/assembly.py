@@ -121,7 +121,7 @@ def _widened(segment: Segment, like: Field) -> Segment:
         else:
             # Zero coefficients are no potential, but for the mixture, which has a weight.
             terms.append(replace(term, weight=jnp.zeros_like(term.weight)) if isinstance(term, LogMixture) else term)
-            parts.append([np.zeros(term.size, segment.first.dtype)] * 2)
+            parts.append([np.zeros(term.size)] * 2)
     first, second = (np.concatenate(rows) for rows in zip(*parts, strict=True))
     return segment._replace(field=Field(tuple(terms)), first=first, second=second)
 
@@ -145,7 +145,7 @@ def _filled(own: Any, like: Any) -> AbstractTerm:
 def _placed(own: Any, like: Any, c: np.ndarray) -> np.ndarray:
     """The coefficients of a term where its features are in the one that `_filled` makes of it."""
     if isinstance(own, ModulatedPotential):  # a row for each offset, a column for V alone and for each bump
-        rows = np.zeros((len(like.offset), like.bumps.size + 1), c.dtype)
+        rows = np.zeros((len(like.offset), like.bumps.size + 1))
         rows[: len(own.offset), : own.bumps.size + 1] = c.reshape(len(own.offset), -1)
         return rows.ravel()
-    return np.concatenate([c, np.zeros(like.size - c.size, c.dtype)])
+    return np.concatenate([c, np.zeros(like.size - c.size)])

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from genwgp.energies import FreeEnergy
 from genwgp.initial import AbstractDensity, Mixture
 from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Opaque, Quadratic, Waves
-from genwgp.parts import default_float, over_particles, over_parts
+from genwgp.parts import over_particles, over_parts
 from genwgp.solvers.frame import joint_axes
 from genwgp.solvers.particles import farthest_points, spacing2
 
@@ -89,13 +89,14 @@ class Features:
         numbers = (BUMPS | FINER if self.fine else BUMPS, MODULATING, {} if self.rough else TRANSLATES)
         bumps, modulating, translates = (number.get(d, 0) if self.rich else 0 for number in numbers)
         sites = _sites(energy, candidates, slope, bumps)
-        smooth = self.rough and 2 * energy.diffusion * time > _spacing(_bumps(*sites)) ** 2
+        placed = _bumps(*sites)
+        smooth = self.rough and 2 * energy.diffusion * time > _spacing(placed) ** 2
         if energy.potential is not None and not smooth:
             shift, scale = jnp.asarray(self.shift), jnp.asarray(self.scale)
             offset, few = jnp.asarray(_offsets(candidates, translates, rng)), _bumps(*(a[:modulating] for a in sites))
             terms.append(ModulatedPotential(Opaque(energy.potential), shift, scale, offset, few))
         if self.rich:
-            terms.append(_bumps(*sites) if bumps else _waves(energy, candidates, slope, rng))
+            terms.append(placed if bumps else _waves(energy, candidates, slope, rng))
         if self.mixture is not None:
             terms.append(_log_mixture(self.mixture, energy.diffusion))
         return Field(tuple(terms))
@@ -186,7 +187,7 @@ def carried(field: Field, previous: Field, c: Float[np.ndarray, " q"]) -> Float[
     old = {type(term): part for term, part in zip(previous.terms, previous.split(c), strict=True)}
     parts = []
     for term in field.terms:
-        part = np.zeros(term.size, c.dtype)
+        part = np.zeros(term.size)
         if isinstance(term, ModulatedPotential) and ModulatedPotential in old:
             part[0] = old[ModulatedPotential][0]
         if isinstance(term, LogMixture | Quadratic):
@@ -197,10 +198,10 @@ def carried(field: Field, previous: Field, c: Float[np.ndarray, " q"]) -> Float[
 
 def at_rest(field: Field) -> Float[np.ndarray, " p"]:
     """phi = -V - D log rho_0 as far as the structured terms have it: what the first fit stays near."""
-    parts = [np.zeros(term.size, default_float()) for term in field.terms]
+    parts = [np.zeros(term.size) for term in field.terms]
     for term, part in zip(field.terms, parts, strict=True):
         if isinstance(term, ModulatedPotential):
-            part[0] = -np.asarray(term.scale)
+            part[0] = -float(term.scale)
     return np.concatenate(parts)
 
 

@@ -131,7 +131,7 @@ def _explicit(energy, features: Features, field: Field, base, choice: Choice, ho
         if not error < min(fit.before, left):
             left = min(left, fit.before)
             break
-        c, left, weight = fit.coefficients[best].astype(base.dtype), error, ridges[best] * fit.diagonal
+        c, left, weight = fit.coefficients[best], error, ridges[best] * fit.diagonal
     return _Explicit(c, left, col.Penalty(weight, base))
 
 
@@ -140,7 +140,7 @@ def _predicted(features: Features, last: Segment | None, field: Field, c, h: flo
 
     On a mixture Newton's method needs a start inside its ridges: structured terms go on as they moved.
     """
-    segment = Segment(field, c, c, np.array(h, dtype=c.dtype), np.array(1))  # never weakly typed: one compilation
+    segment = Segment(field, c, c, np.array(h), np.array(1))  # never weakly typed: one compilation
     if last is None or features.linear:
         return segment
     slope = (np.asarray(last.second) - np.asarray(last.first)) / ((1 - FIRST) * float(last.duration))

@@ -133,7 +133,7 @@ def _shares(here: _Linear):
 
 
 def _linear(segment: Segment, z: State, s) -> _Linear:
-    c, h = segment.coefficients(s), segment.duration
+    c, h = segment.coefficients(s), jnp.asarray(segment.duration)
     value, still, divergence, source = segment.field.tangent(c, z.x, z.score)
 
     def moves(x):
@@ -148,7 +148,7 @@ def _linear(segment: Segment, z: State, s) -> _Linear:
     forcing = jnp.concatenate([still, -source, -divergence[None]])
     late = (s - FIRST) / (1 - FIRST)
     rate = State(h * v, -h * div, -h * w)
-    return _Linear(jnp.asarray(h) * matrix, jnp.asarray(h) * forcing, jnp.concatenate([still, value[None]]), late, rate)
+    return _Linear(h * matrix, h * forcing, jnp.concatenate([still, value[None]]), late, rate)
 
 
 def _carried(segment: Segment, carry: tuple[State, Array, _Linear], start, stop) -> tuple[State, Array, _Linear]:

@@ -90,8 +90,7 @@ class Pool(NamedTuple):
         index = rng.choice(q.size, min(n, int((q > 0).sum())), replace=False, p=q)
         index = np.resize(index, n)  # shapes stay the same: no new compilation
         weight = np.exp(0.375 * flat * relative[index])  # b = 0.625 a
-        weight = np.asarray(weight / weight.sum(), dtype=self.state.x.dtype)
-        return Choice(index, jax.tree.map(lambda a: where_it_is(a)[index], self.state), weight)
+        return Choice(index, jax.tree.map(lambda a: where_it_is(a)[index], self.state), weight / weight.sum())
 
     def drop(self, bad: np.ndarray) -> "Pool":
         return self._replace(alive=self.alive & ~bad)

@@ -33,13 +33,12 @@ class Segment(NamedTuple):
 
     def changed(self, step) -> "Segment":
         """With other coefficients: a step (2, p) added, of both Radau points."""
-        first, second = (np.asarray(part, dtype=self.first.dtype) for part in step)
-        return self._replace(first=self.first + first, second=self.second + second)
+        return self._replace(first=self.first + step[0], second=self.second + step[1])
 
 
 def constant(field: Field, c: Float[Array | np.ndarray, " p"]) -> Segment:
     """A segment whose coefficients are the same all along: for equations at particles that stand still."""
-    return Segment(field, c, c, np.ones((), c.dtype), np.array(1))
+    return Segment(field, c, c, np.ones(()), np.array(1))
 
 
 def integrator_steps(segment: Segment, share) -> Int[Array, ""]:
@@ -84,7 +83,7 @@ def velocity_gradient(segment: Segment, state: State) -> Float[Array, "n d d"]:
 
 def stiffness(segment: Segment, state: State) -> Float[np.ndarray, " n"]:
     """|grad v u| / |u| at the start of the segment: how stiff its equations are at each particle."""
-    u = np.asarray(state.score, dtype=np.float64)
+    u = np.asarray(state.score)
     with_u, without = (np.asarray(rates_at(segment, 0.0, state._replace(score=score))[1]) for score in (u, 0 * u))
     with np.errstate(invalid="ignore"):  # of particles that are lost
         return np.linalg.norm(with_u - without, axis=1) / (np.linalg.norm(u, axis=1) + 1e-300)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from numpy.linalg import LinAlgError
 
@@ -32,6 +31,7 @@ from genwgp.solvers.particles import PEAK, Choice, Pool, initial_state
 from genwgp.solvers.segment import (
     FIRST,
     Segment,
+    constant,
     grad_mu,
     potentials,
     summands,
@@ -370,7 +370,7 @@ class _Run:
         choice = self.pool.choose(n, self.rng)
         force2 = (grad_mu(self.energy, choice.state) ** 2).sum(1)
         weight = choice.weight / (1 + force2 / (STRONG * self.force) ** 2)
-        return choice._replace(weight=(weight / weight.sum()).astype(choice.weight.dtype))
+        return choice._replace(weight=weight / weight.sum())
 
     def _affordable(self, field: Field, *choices: Choice) -> list[Choice]:
         """So many of them that a Jacobian, 4 p (d + 1) numbers each, fits the memory, or else as p features need."""
@@ -477,8 +477,7 @@ class _Run:
     def stand_still(self) -> None:
         """A path that stays at the start, for a sweep that ended before its first segment."""
         field = self._field()
-        c, h = jnp.zeros(field.size), jnp.asarray(1e-9 * self.step)
-        self.segments.append(Segment(field, c, c, h, jnp.asarray(1)))
+        self.segments.append(constant(field, np.zeros(field.size))._replace(duration=np.array(1e-9 * self.step)))
         self.speeds.append(np.zeros(4))
 
     def ended(self) -> tuple[str, str] | None:
