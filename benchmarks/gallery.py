@@ -124,7 +124,8 @@ def row(case: Case, folder: Path | None) -> list[list[list[str]]]:
     problem = case.problem()
     solution = solved(case, problem, 0, folder)
     path, reference, figures = solution.path, problem.reference, solution.diagnostics
-    draw(path, PICTURES / f"{case.name}.png")
+    if case is next(other for other in CASES if other.name == case.name):
+        draw(path, PICTURES / f"{case.name}.png")
     known, D = getattr(reference, "log_normaliser", None), problem.energy.diffusion
     number = lambda value, form: f"{value:{form}}" if np.isfinite(value) else ""
     exact = exact_errors(path, reference) if isinstance(reference, OrnsteinUhlenbeck) else ""

@@ -17,12 +17,12 @@ from genwgp.layers import fields
 from genwgp.problems.ornstein_uhlenbeck import Quadratic
 from genwgp.solvers import features, fitting
 from genwgp.solvers import sweep as sweeping
-from genwgp.solvers.assembly import assemble, lengths
+from genwgp.solvers.assembly import CELLS, assemble, lengths
 from genwgp.solvers.collocation import weighted_equations
 from genwgp.solvers.jacobian import jacobian
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.particles import Pool, farthest_points, initial_state
-from genwgp.solvers.segment import Segment, advance
+from genwgp.solvers.segment import Segment, advance, constant
 from genwgp.solvers.sweep import CausalSweep, sweep
 
 SMALL = CausalSweep(pool=2048, train=1024, test=2048)
@@ -393,9 +393,22 @@ def test_near_the_equilibrium_no_segment_leads_away_from_it(monkeypatch):
 @pytest.mark.parametrize("fall", [0.0, 1.0, np.log(sweeping.FALL)])
 def test_lengths_of_speeds_that_decay_are_exact(fall):
     places = np.array([0, 1, 2, 3]) / 3
-    exact = -np.diff(np.exp(-fall * np.arange(9) / 8)) / fall if fall else np.full(8, 1 / 8)
+    ends = np.arange(CELLS + 1) / CELLS
+    exact = -np.diff(np.exp(-fall * ends)) / fall if fall else np.diff(ends)
     np.testing.assert_allclose(lengths(np.exp(-fall * places)), exact, rtol=1e-4)
     assert not lengths(np.zeros(4)).any()
+
+
+def test_layers_are_equally_long_where_segments_of_different_durations_meet():
+    """Speed e^-t: the nodes are where 1 - e^-t has equal steps."""
+    field = fields.Field((fields.Quadratic(jnp.zeros(1)),))
+    durations, layers = np.array([0.4, 1.0, 0.1, 1.2]), 24
+    segments = [constant(field, np.zeros(field.size))._replace(duration=np.array(h)) for h in durations]
+    start = np.cumsum(durations) - durations
+    speeds = [np.exp(-t - h * np.arange(4) / 3) for t, h in zip(start, durations, strict=True)]
+    nodes = np.cumsum(np.asarray(assemble(segments, speeds, layers).duration).sum(1))
+    share = (1 - np.exp(-nodes)) / (1 - np.exp(-durations.sum()))
+    np.testing.assert_allclose(np.diff(share, prepend=0), 1 / layers, rtol=5e-4)
 
 
 def test_fewer_particles_where_memory_is_short():

@@ -144,11 +144,11 @@ def _residual(profile: Profile, nodes: Nodes) -> tuple[np.ndarray, np.ndarray, n
 def _grown(times: np.ndarray, residual: np.ndarray, L: float) -> np.ndarray:
     """The bound at all times: B' = -L B + e, with the larger e of both ends between two of them."""
     bound = [0.0]
-    for h, e in zip(np.diff(times), np.maximum(residual[1:], residual[:-1]), strict=True):
-        with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # a bound that grows without end is infinite
+        for h, e in zip(np.diff(times), np.maximum(residual[1:], residual[:-1]), strict=True):
             decay = np.exp(-L * h)
             share = h if abs(L * h) < 1e-12 else -np.expm1(-L * h) / L
-        bound.append(bound[-1] * decay + e * share if bound[-1] > 0 or e > 0 else 0.0)
+            bound.append(bound[-1] * decay + e * share if bound[-1] > 0 or e > 0 else 0.0)
     return np.array(bound)
 
 

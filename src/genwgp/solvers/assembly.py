@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Waves
 from genwgp.layers.velocity import VelocityLayer
 from genwgp.solvers.segment import Segment
 
 LEAST = 4  # pieces that a layer has room for; in powers of two, for few shapes are compiled then
+CELLS = 64  # equal parts of a segment, whose speeds hardly change
 CUBIC = np.linalg.inv(np.vander(np.array([0, 1, 2, 3]) / 3, increasing=True))  # values at thirds -> coefficients
 
 
@@ -37,29 +37,27 @@ def assemble(segments: list[Segment], speeds: list[np.ndarray], K: int) -> Veloc
 
 def _cuts(segments: list[Segment], speeds: list[np.ndarray], K: int) -> np.ndarray:
     """Positions j + s in the sequence of segments, K + 1 of them, equidistant in arclength."""
-    cells = []
-    for segment, values in zip(segments, speeds, strict=True):
-        cells.append(float(segment.duration) * lengths(values))
+    cells = [float(segment.duration) * lengths(v) for segment, v in zip(segments, speeds, strict=True)]
     length = np.concatenate([[0.0], np.cumsum(np.concatenate(cells))])
     if not length[-1] > 0:  # a path that stands still has no arclength to divide: its time is
         return np.linspace(0.0, float(len(segments)), K + 1)
     # A piece that stands still gets a length that only keeps the order.
     length = length + length[-1] * 1e-12 * np.arange(len(length))
-    position = np.arange(len(length)) / 8
-    inner = PchipInterpolator(length, position)(np.linspace(0, length[-1], K + 1)[1:-1])
+    # Linear in cells this small: a smooth interpolant would not do where segments of different durations meet.
+    inner = np.interp(np.linspace(0, length[-1], K + 1)[1:-1], length, np.arange(len(length)) / CELLS)
     return np.concatenate([[0.0], inner, [float(len(segments))]])
 
 
 def lengths(speeds: np.ndarray) -> np.ndarray:
-    """What each of eight equal parts of a segment adds to its length, over its duration.
+    """What each of CELLS equal parts of a segment adds to its length, over its duration.
 
     Flows that decay have exponential speeds, of which the logarithm is interpolated exactly.
     """
     if not speeds.max() > 0:
-        return np.zeros(8)
-    middle = (np.arange(64) + 0.5) / 64
+        return np.zeros(CELLS)
+    middle = (np.arange(CELLS) + 0.5) / CELLS
     logarithm = np.log(np.maximum(speeds, 1e-12 * speeds.max()))
-    return np.exp(np.vander(middle, 4, increasing=True) @ (CUBIC @ logarithm)).reshape(8, 8).mean(1) / 8
+    return np.exp(np.vander(middle, 4, increasing=True) @ (CUBIC @ logarithm)) / CELLS
 
 
 def _pieces(start: float, stop: float) -> list[Piece]:

@@ -67,7 +67,7 @@ def fit_segment(
     steps = int(np.clip(np.nan_to_num(np.ceil(FINE * finer * h * stiff), nan=SUBSTEPS), 2, SUBSTEPS))
     segment = segment._replace(substeps=np.array(steps))
     size = float(np.linalg.norm(grad_mu(energy, choice.state) * root[:, :-1]))
-    segment, now = _better_start(mean_field, features, segment, choice, root, explicit.penalty, size)
+    segment, now = _better_start(mean_field, features, segment, explicit, choice, root, size)
     floor = (SOLVED if features.rich else EXACT) * size
     enough = max(FITTED * size, 1.5 * explicit.left)
     segment, left = _solved(mean_field, segment, now, choice, root, explicit.penalty, floor, enough)
@@ -148,13 +148,19 @@ def _predicted(features: Features, last: Segment | None, field: Field, c, h: flo
     return segment._replace(first=c + FIRST * h * slope, second=c + h * slope)
 
 
-def _better_start(mean_field: MeanField, features: Features, segment: Segment, choice: Choice, root, penalty, size):
-    """Where Newton starts, with its stages: as predicted, or from rest where that is too fast for a step of this size.
+def _better_start(
+    mean_field: MeanField, features: Features, segment: Segment, explicit: _Explicit, choice: Choice, root, size: float
+):
+    """Where Newton starts, with its stages: as predicted, or at one velocity where structured terms moved otherwise, or
+    from rest where that is too fast for a step of this size.
 
     `size`: of the force. Whatever starts better than the others.
     """
+    penalty = explicit.penalty
     start = lambda segment: (segment, col.collocate(mean_field, segment, choice.state, root, penalty))
     starts = [start(segment)]
+    if not features.linear:
+        starts.append(start(segment._replace(first=explicit.coefficients, second=explicit.coefficients)))
     if features.linear and not starts[0][1].size < FAST * size:
         rest = _levelled(mean_field.now(), segment.field, 0 * segment.first, choice)
         rest = segment._replace(first=rest, second=rest)
