@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 import genwgp as gw
+from equations import equation_residual
 from genwgp.errors import InputError
 from genwgp.references import (
     Ball,
@@ -28,14 +29,6 @@ from genwgp.references import (
 
 few = settings(max_examples=3)  # each compiles anew: exponents and dimensions are compiled in
 REFERENCES = Path(gw.references.__file__).parent
-
-
-def equation_residual(path, mu, t, x):
-    """d rho/dt - div(rho grad mu) at one point, and d rho/dt; `mu(t, x)` is the chemical potential."""
-    rho = lambda t, x: jnp.exp(path.density(t).log_prob(x))
-    flux = lambda x: rho(t, x) * jax.grad(mu, argnums=1)(t, x)
-    rate = jax.grad(rho)(t, x)
-    return rate - jnp.trace(jax.jacfwd(flux)(x)), rate
 
 
 @pytest.mark.parametrize("d", [1, 3])
@@ -85,9 +78,10 @@ def numerical_free_energy(path, potential, t):
     """int V rho + D rho^m / (m - 1) over the ball, in one dimension."""
     rho = path.density(t)
     low, high = float(rho.centre[0] - rho.radius), float(rho.centre[0] + rho.radius)
+    density = jax.jit(lambda x: jnp.exp(rho.log_prob(x)))
 
     def summand(x):
-        value = float(jnp.exp(rho.log_prob(jnp.array([x]))))
+        value = float(density(np.array([x])))
         return potential(x) * value + path.D * value**path.m / (path.m - 1)
 
     return quad(summand, low, high)[0]
@@ -153,7 +147,8 @@ def disk_gradient(rho, x):
 
 def semicircle_gradient(rho, x):
     """int (r - 1/r) (rho(x - r) - rho(x + r)) dr: the principal value, folded."""
-    value = lambda y: float(jnp.exp(rho.log_prob(jnp.array([y]))))
+    density = jax.jit(lambda x: jnp.exp(rho.log_prob(x)))
+    value = lambda y: float(density(np.array([y])))
     folded = lambda r: (r - 1 / r) * (value(x[0] - r) - value(x[0] + r))
     R, c = float(rho.radius), float(rho.centre[0])
     ends = sorted(abs(edge - x[0]) for edge in (c - R, c + R))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 import genwgp as gw
+from equations import equation_residual
 from genwgp.energies import LogarithmicInteraction, PowerInteraction, QuadraticInteraction, QuarticInteraction
 from genwgp.errors import InputError
 from genwgp.references import (
@@ -35,13 +36,6 @@ MODES = gw.Mixture([0.5, 0.3, 0.2], [[0.0], [1.5], [-1.5]], [0.16, 0.09, 0.04])
 ROUND, LONG = gw.Gaussian([0.3, -0.1], 0.35**2), gw.Gaussian([0.3, -0.1], [[0.25, 0.1], [0.1, 0.15]])
 SINGULAR = lambda z: 0.5 * (z @ z) - 0.5 * jnp.log(z @ z)  # W of NewtonianAggregation
 WELL = lambda x: 0.25 * x[0] ** 4 - 0.5 * x[0] ** 2
-
-
-def equation_residual(path, mu, t, x):
-    """d rho/dt - div(rho grad mu) at one point, and d rho/dt; `mu(t, x)` is the chemical potential."""
-    rho = lambda t, x: jnp.exp(path.density(t).log_prob(x))
-    rate = jax.grad(rho)(t, x)
-    return rate - jnp.trace(jax.jacfwd(lambda x: rho(t, x) * jax.grad(mu, argnums=1)(t, x))(x)), rate
 
 
 @pytest.mark.parametrize("d", [1, 3])
