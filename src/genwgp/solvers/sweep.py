@@ -304,7 +304,7 @@ class _Run:
         for _ in range(TRIES):
             last = self.segments[-1] if self.segments else None
             fit = fit_segment(self.mean_field, self.features, last, field, choice, hold, h, finer)
-            probe, unresolved, states, speeds = self._probe(fit.segment)
+            probe, unresolved, states, speeds, fall = self._probe(fit.segment)
             enough = STRUCTURED if self.features.linear else MIXED
             if not self.features.rich and not unresolved < enough:
                 refused, h = refused + 1, 0.5 * h
@@ -313,7 +313,7 @@ class _Run:
                     field = self._field()
                     choice, hold = self._affordable(field, *all_of)
                 continue
-            if speeds.max() > FALL * speeds.min():
+            if fall > FALL:
                 h *= 0.5  # the arclength along the segment comes from four speeds
                 continue
             tol = self.settings.tolerance * (1 if self.features.rich else EXACTER)
@@ -388,13 +388,14 @@ class _Run:
             raise Failure("failed", message) from None
 
     @np.errstate(over="ignore", invalid="ignore")
-    def _probe(self, segment: Segment) -> tuple[float, float, list[State], np.ndarray]:
-        """How much a smaller step would gain, what the features leave, test particles at s = 0, 1/3, 2/3, 1, speeds.
+    def _probe(self, segment: Segment) -> tuple[float, float, list[State], np.ndarray, float]:
+        """How much a smaller step would gain, what the features leave, test particles at s = 0, 1/3, 2/3, 1, speeds,
+        and the largest of these over the smallest.
 
         The first: the residual at s = 2/3 less the mean of those at the collocation points, over the speed: what the
         features cannot resolve changes slowly along the step and drops out. Where hardly anything moves any more, over
-        a twentieth of the arclength a step. The second: the residual at the end over ||grad mu||. Both leave out the
-        worst particles.
+        a twentieth of the arclength a step. The second: the residual at the end over ||grad mu||. They and the last
+        leave out the worst particles: a few between modes would make every step too long.
         """
         places, states = (0.0, FIRST, PROBE, 1.0), [self.test]
         for start, stop in pairwise(places):
@@ -403,13 +404,13 @@ class _Run:
         v = [velocity(segment, s, z) for z, s in zip(states, places, strict=True)]
         forces = [grad_mu(energy, z) for energy, z in zip(energies, states, strict=True)]
         r = [a + b for a, b in zip(v, forces, strict=True)]
-        speeds = np.array([rms(a) for a in v])
+        speeds, most = (np.array([size(a) for a in v]) for size in (rms, trimmed_rms))
         floor = 0.05 * self.arclength / float(segment.duration)
-        temporal = trimmed_rms(r[2] - 0.5 * (r[1] + r[3])) / max(speeds[2], floor, 1e-300)
+        temporal = trimmed_rms(r[2] - 0.5 * (r[1] + r[3])) / max(most[2], floor, 1e-300)
         end = states[-1]
         finite = np.isfinite(temporal) and all(np.isfinite(a).all() for a in (end.log_density, end.x))
         unresolved = trimmed_rms(r[3]) / max(trimmed_rms(forces[3]), 1e-300)
-        return (temporal if finite else np.inf), unresolved, states, speeds
+        return (temporal if finite else np.inf), unresolved, states, speeds, float(most.max() / max(most.min(), 1e-300))
 
     @np.errstate(over="ignore", invalid="ignore")
     def _accept(self, segment: Segment, states: list[State], speeds: np.ndarray, probe: float) -> None:
