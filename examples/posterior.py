@@ -53,7 +53,7 @@ def draw(path, sample) -> Figure:
     curve.plot(DOSE, chance.mean(0), label="mean")
     curve.plot(DOSE, RESPONSE, "k|", label="data")
     curve.set(xlabel="dose", ylabel="chance of a response")
-    curve.legend(frameon=False)
+    curve.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 0.1))  # between the data
     return picture
 
 
