@@ -92,6 +92,9 @@ class ExactPath:
         rho = self.at(time=time, arclength=arclength, node=node).gaussian
         return rho.mean + (x0 - start.mean) * jnp.sqrt(jnp.diagonal(rho.covariance) / jnp.diagonal(start.covariance))
 
+    def trajectories(self, x0, *, arclength):
+        return np.stack([self.transport(x0, arclength=s) for s in arclength])
+
     @property
     def equilibrium(self) -> ExactEquilibrium:
         return ExactEquilibrium(self, np.inf, float(self.arclength[-1]))

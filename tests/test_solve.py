@@ -122,6 +122,23 @@ def test_particles_follow_the_samples(solution):
     np.testing.assert_allclose(*nodes, atol=1e-6)
 
 
+def test_trajectories_are_what_transport_says_in_any_order(solution):
+    path = solution.path
+    x0, end = path.initial.sample(jax.random.key(3), 20), float(path.arclength[-1])
+    for name, places in (("time", [0.7, 0.0, np.inf, 0.7]), ("arclength", [end, 0.1 * end, 0.4 * end, 0.0])):
+        moved = path.trajectories(x0, **{name: places})
+        apart = np.stack([path.transport(x0, **{name: place}) for place in places])
+        np.testing.assert_allclose(moved, apart, rtol=1e-12, atol=1e-14)
+    assert path.trajectories(x0, time=[]).shape == (0, 20, 2)
+    for wrong in ({}, {"time": np.array(0.5)}, {"time": [0.1], "arclength": [0.1]}):
+        with pytest.raises(InputError, match="trajectories: got"):
+            path.trajectories(x0, **wrong)
+    with pytest.raises(InputError, match=r"^arclength: got"):
+        path.trajectories(x0, arclength=[0.0, 2 * end])
+    with pytest.raises(InputError, match=r"^x0: got"):
+        path.trajectories(x0[:, :1], time=[0.1])
+
+
 def test_the_equilibrium_knows_its_normaliser(problem, solution):
     end = solution.path.equilibrium
     assert end.log_normaliser == pytest.approx(problem.reference.log_normaliser, abs=1e-3)

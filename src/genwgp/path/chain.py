@@ -52,6 +52,19 @@ def push(layers: AbstractLayer, position, x: Float[Array, "n d"]) -> Float[Array
 
 
 @over_parts
+def push_through(layers: AbstractLayer, theta: Float[Array, "K m"], x: Float[Array, "n d"]) -> Float[Array, "n K m d"]:
+    """Where particles that start at x are at m places inside of each layer, which is passed once."""
+    arrays, static = eqx.partition(layers, eqx.is_array)
+
+    def step(x, part):
+        layer, places = eqx.combine(part[0], static), part[1]
+        inside = jax.lax.map(lambda place: layer.forward(x, place)[0], places)
+        return layer.forward(x, jnp.ones_like(places[0]))[0], inside
+
+    return over_particles(lambda x: jax.lax.scan(step, x, (arrays, theta))[1], x)
+
+
+@over_parts
 def push_density(
     layers: AbstractLayer, initial: AbstractDensity, position, x: Float[Array, "n d"]
 ) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:

@@ -81,7 +81,8 @@ def scene(
 def _particles(path: Any, steps_along: list[dict[str, Any]], count: int) -> np.ndarray:
     """The same particles at all places, (m, n, d), without those that are carried to infinity."""
     x0 = path.initial.sample(jax.random.key(SEED), count)
-    moved = np.stack([np.asarray(path.transport(x0, **place), dtype=np.float64) for place in steps_along])
+    arclength = [float(path.at(**place).arclength) for place in steps_along]
+    moved = np.asarray(path.trajectories(x0, arclength=arclength), dtype=np.float64)
     moved = moved[:, np.isfinite(moved).all(axis=(0, 2))]
     if not moved.size:
         raise InputError("solution", "particles that are not finite", "a path whose particles are finite")

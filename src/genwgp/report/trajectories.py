@@ -23,8 +23,7 @@ def trajectories(path: Any, particles: int = PARTICLES) -> tuple[np.ndarray, np.
     x0 = path.initial.sample(jax.random.key(SEED), particles)
     nodes = np.asarray(path.arclength, dtype=np.float64)
     places = np.interp(np.arange(BETWEEN * (len(nodes) - 1) + 1) / BETWEEN, np.arange(len(nodes)), nodes)
-    inside = [np.asarray(path.transport(x0, arclength=float(s))) for s in places[:-1]]
-    return places, np.stack([*inside, np.asarray(path.transport(x0, node=len(nodes) - 1))])
+    return places, path.trajectories(x0, arclength=places)
 
 
 def trajectory_picture(path: Any) -> Figure:
