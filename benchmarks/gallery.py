@@ -120,7 +120,7 @@ def draw(path: Any, file: Path) -> None:
 
 
 def row(case: Case, folder: Path | None) -> list[list[list[str]]]:
-    """The rows of a problem in the three tables; its picture is written."""
+    """The rows of a problem in the three tables; the first of its cases is drawn."""
     problem = case.problem()
     solution = solved(case, problem, 0, folder)
     path, reference, figures = solution.path, problem.reference, solution.diagnostics

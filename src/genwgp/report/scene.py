@@ -56,32 +56,29 @@ def scene(
     InputError where no particle stays finite.
     """
     known = path.dim <= 2 and path.energy.internal is not None  # without one the density is carried, but means nothing
-    steps_along = [{"node": 0}, *places(path, steps)]
-    moved = _particles(path, steps_along, FEW if known else MANY)
+    shown = [path.at(**place) for place in [{"node": 0}, *places(path, steps)]]
+    arclength, times = (np.array([float(getattr(rho, name)) for rho in shown]) for name in ("arclength", "time"))
+    moved = _particles(path, arclength, FEW if known else MANY)
     chosen = _changing(moved)
     moved = moved[..., chosen]
     box = window(list(moved))
     points = _points(box, side, line_points) if known else None
-    whens, densities = [], []
-    for i, place in enumerate(steps_along):
-        rho = path.at(**place)
-        whens.append((float(rho.arclength), float(rho.time)))
+    densities = []
+    for i, rho in enumerate(shown):
         if points is not None:
             densities.append(np.exp(log_density(rho, points)))
         tell(i + 1)
-    arclength, times = np.array(whens).T
     if points is None:
         return Scene(arclength, times, moved, chosen, box, None, None, END)
     target, name = _target(path, points, densities[-1])
     shape = (side, side) if path.dim == 2 else (line_points,)
-    shaped = np.stack(densities).reshape(len(steps_along), *shape)
+    shaped = np.stack(densities).reshape(len(shown), *shape)
     return Scene(arclength, times, moved, chosen, box, shaped, target.reshape(shape), name)
 
 
-def _particles(path: Any, steps_along: list[dict[str, Any]], count: int) -> np.ndarray:
+def _particles(path: Any, arclength: np.ndarray, count: int) -> np.ndarray:
     """The same particles at all places, (m, n, d), without those that are carried to infinity."""
     x0 = path.initial.sample(jax.random.key(SEED), count)
-    arclength = [float(path.at(**place).arclength) for place in steps_along]
     moved = np.asarray(path.trajectories(x0, arclength=arclength), dtype=np.float64)
     moved = moved[:, np.isfinite(moved).all(axis=(0, 2))]
     if not moved.size:

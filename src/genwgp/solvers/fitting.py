@@ -161,7 +161,7 @@ def _better_start(
     starts = [start(segment)]
     if not features.linear:
         starts.append(start(segment._replace(first=explicit.coefficients, second=explicit.coefficients)))
-    if features.linear and not starts[0][1].size < FAST * size:
+    elif not starts[0][1].size < FAST * size:
         rest = _levelled(mean_field.now(), segment.field, 0 * segment.first, choice)
         rest = segment._replace(first=rest, second=rest)
         starts.append(start(rest))
