@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from genwgp.additive import additive
 from genwgp.formula import Form, Formula
 
 Rates = tuple[Float[Array, " d"], Float[Array, ""], Float[Array, " d"]]
@@ -284,7 +285,8 @@ class ModulatedPotential(AbstractTerm):
     def rates(self, c, x, u):
         c = self._split(c)
         if not self.bumps.size:
-            parts = jax.vmap(lambda offset, c: self._alone(c, x, u, offset))(self.offset, c[:, 0])
+            alone = jax.vmap(lambda offset: self._alone(x + offset, u))(self.offset)
+            parts = jax.tree.map(lambda part: (c[:, 0] * part.T).T, alone)
         else:
             jets = c[:, 1:] @ self.bumps.jets(x).T
             jets = jets.at[:, 0].add(c[:, 0])
@@ -292,9 +294,12 @@ class ModulatedPotential(AbstractTerm):
         v, divergence, source = (part.sum(0) for part in parts)
         return v, divergence, source
 
-    def _alone(self, c, x, u, offset):
-        _, g, H, lap, slope = self._jet(x + offset)
-        return c * g, c * lap, c * (slope + H @ u)
+    def _alone(self, x, u):
+        """(grad f, lap f, grad lap f + Hess f u) of the scaled potential."""
+        if (split := additive(self._scaled, x)) is not None:
+            return split.rates(x, u)
+        _, g, H, lap, slope = self._jet(x)
+        return g, lap, slope + H @ u
 
     def _modulated(self, jet, x, u, offset):
         """Rates of f S, from the jet of S as `Bumps.jets` has it."""
@@ -311,11 +316,12 @@ class ModulatedPotential(AbstractTerm):
         return Tangent(*(column.reshape(*column.shape[:-2], -1) for column in columns))
 
     def _tangent(self, x, u, offset):
+        if not self.bumps.size:
+            g, lap, source = self._alone(x + offset, u)
+            return Tangent(self._scaled(x + offset)[None], g[:, None], lap[None], source[:, None])
         f, g, H, lap, slope = self._jet(x + offset)
         Hu = H @ u
         alone = Tangent(f[None], g[:, None], lap[None], (slope + Hu)[:, None])
-        if not self.bumps.size:
-            return alone
         d, p = x.shape[0], self.bumps.size
         S, gS, HS, lS, slopeS = jnp.split(self.bumps.jets(x), [1, 1 + d, 1 + d + d * d, 2 + d + d * d])
         HS, g, Hu, u = HS.reshape(d, d, p), g[:, None], Hu[:, None], u[:, None]

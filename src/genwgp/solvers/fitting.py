@@ -25,6 +25,7 @@ FAST = 0.1  # residual of the predicted velocity over ||grad mu||, up to which N
 FINE = 3.0  # Runge-Kutta steps in the time 1 / |grad v| of stiff particles
 STIFF = 0.99  # quantile of |grad v| of stiff particles; the few above, in the far tail, would take ten times as many
 DENSE = 3  # dimensions up to which whole Jacobians cost little
+HOPELESS = 1.5  # times what a segment must reach: a residual that settles above it needs a smaller step
 SUBSTEPS = 96  # Runge-Kutta steps in a segment, at most
 
 
@@ -98,10 +99,14 @@ def _solved(
 
 
 def _newton(mean_field, segment: Segment, now: col.Stages, state, root, penalty, floor: float, enough: float):
-    """The cheaper method where the other is dear and it does; segment, stages and sizes on the way."""
+    """The cheaper method where the other is dear, and it does or tells that this one would not do either.
+
+    Segment, stages and sizes on the way.
+    """
     if state.x.shape[1] > DENSE:
         found = simplified_newton(mean_field, segment, now, state, root, penalty, floor)
-        if found is not None and col.size_of_most((found[1].residuals ** 2).sum((1, 2))) <= np.sqrt(2) * enough:
+        left = np.inf if found is None else np.sqrt(0.5) * col.size_of_most((found[1].residuals ** 2).sum((1, 2)))
+        if found is not None and not enough < left <= HOPELESS * enough:
             return found
     return col.solve_segment(mean_field, segment, now, state, root, penalty, floor=floor)
 

@@ -50,11 +50,12 @@ REFUSED = 4  # steps halved before they do not do any more (what is not linear m
 FALL = 5.0  # largest over smallest speed in a segment
 SHARES = 6  # a horizon is reached in so many steps at least, and a layer's length is known from inside of them
 TRIES = 10  # step sizes tried for one segment
+GROWTH, AFTER_REFUSAL = 2.5, 1.4  # of the step from one segment to the next, at most; where a larger one did not do
 RISEN = 3  # those that may bring a density at the equilibrium farther from it
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
 MEMORY, ENOUGH_FOR = 1e9, 4  # bytes of a Jacobian; equations for each coefficient, whatever that takes
 LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
-STALL = 6  # segments without progress
+STALL, BLIND = 6, 0.95  # segments without progress that end a sweep; residual over the force where two are enough
 NOISE, LITTLE = 0.5, 1e-4  # residual over the force, and drop of F in a segment over all, where nothing is resolved
 RISE = 3e-3  # of the drop of F so far: by how much F may rise in a segment, where it is spent and noise is left
 TINY = 1e-100  # added to the force, which is 0 at a start in equilibrium; its square does not underflow
@@ -301,7 +302,7 @@ class _Run:
         field = self._field()
         choice, hold = self._affordable(field, *all_of)
         probe, refused, risen, finer = np.inf, 0, 0, 1.0
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
             last = self.segments[-1] if self.segments else None
             fit = fit_segment(self.mean_field, self.features, last, field, choice, hold, h, finer)
             probe, unresolved, states, speeds, fall = self._probe(fit.segment)
@@ -326,7 +327,8 @@ class _Run:
                 self._accept(fit.segment, states, speeds, probe)
                 if not self._spent():
                     self.features.judge(unresolved)
-                self.step = h * float(np.clip(0.75 * np.sqrt(tol / max(probe, 1e-12)), 0.3, 2.5))
+                most = GROWTH if attempt == 0 else AFTER_REFUSAL
+                self.step = h * float(np.clip(0.75 * np.sqrt(tol / max(probe, 1e-12)), 0.3, most))
                 return
             h *= float(np.clip(0.8 * np.sqrt(tol / max(probe, 1e-12)), 0.2, 0.5))
         if self.features.mixture is not None:
@@ -507,10 +509,16 @@ class _Run:
             raise Failure("failed", f"no velocity of these features lowers the residual at time {now.time:.4g}")
         if self._unresolved():
             return "stalled", f"F stays at {now.free_energy:.6g}: below that the features resolve no more"
-        gaps = [figures.gap for figures in self.figures]
-        if self._near() and len(gaps) > STALL and min(gaps[-STALL:]) > 0.8 * min(gaps[:-STALL]):
+        if self._near() and self._stands():
             return "stalled", self._stays()
         return None
+
+    def _stands(self) -> bool:
+        """Whether the gap has not become smaller for STALL segments, or for two in which no force was resolved."""
+        gaps = [figures.gap for figures in self.figures]
+        blind = all(figures.residual > BLIND for figures in self.figures[-2:])
+        count = 2 if blind else STALL
+        return len(gaps) > count and min(gaps[-count:]) > 0.8 * min(gaps[:-count])
 
 
 __all__ = ["CausalSweep", "Figures", "Outcome", "energy_gap", "sweep"]
