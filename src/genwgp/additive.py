@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 from jaxtyping import Array, Float
@@ -82,15 +83,25 @@ def _squares(forms: Callable, x: Array, consts: Sequence[Any]) -> list[Array]:
 
 
 def _flat(traced: ClosedJaxpr) -> Callable:
-    """The same code without calls of compiled functions: what they do in their places."""
+    """The same code without calls of compiled functions, what they do in their places, and nothing computed twice."""
+    before: dict[Any, tuple[list[Any], list[Any]]] = {}  # with what it was made of, so that no id is used again
+
+    def once(equation: JaxprEqn, values: list[Any]) -> list[Any]:
+        if equation.primitive.name == OWN_DERIVATIVE:
+            return _applied(equation, values)
+        ids = [str(value) if isinstance(value, np.generic | int | float) else id(value) for value in values]
+        key = (equation.primitive.name, str(equation.params), *ids)
+        if key not in before:
+            before[key] = values, _applied(equation, values)
+        return before[key][1]
 
     def run(code: ClosedJaxpr, given: Sequence[Any]) -> list[Any]:
         known = dict(zip([*code.jaxpr.constvars, *code.jaxpr.invars], [*code.consts, *given], strict=True))
         for equation in code.jaxpr.eqns:
             values = [_value(known, atom) for atom in equation.invars]
             inner = equation.primitive.name in INLINED
-            found = run(equation.params["jaxpr"], values) if inner else _applied(equation, values)
-            known |= zip(equation.outvars, found, strict=True)
+            new = run(equation.params["jaxpr"], values) if inner else once(equation, values)
+            known |= zip(equation.outvars, new, strict=True)
         return [_value(known, atom) for atom in code.jaxpr.outvars]
 
     return lambda x: run(traced, [x])[0]
@@ -195,8 +206,12 @@ def _linear(equation: JaxprEqn, moves: list[bool]) -> bool:
         return all(jnp.issubdtype(a.aval.dtype, jnp.inexact) for a in every)
     if name == "select_n":
         return not moves[0]
-    if name in ("mul", "dot_general"):
+    if name in ("mul", "dot_general", "conv_general_dilated"):
         return sum(moves) == 1
+    if name in ("scatter", "scatter-add"):
+        return not moves[1]
+    if name == "triangular_solve":
+        return not moves[0]
     return name in ("div", "gather", "dynamic_slice") and moves[0] and sum(moves) == 1
 
 
