@@ -68,9 +68,8 @@ def additive(function: Callable, x: Float[Array, " d"]) -> Additive | None:
     code = _Code(traced.jaxpr)
     if not code.is_sum():
         return None
-    forms = lambda x: code.forms(code.run(traced.consts, x, ()))
-    shifted = lambda x, y: code.run(traced.consts, x, y)[SUM]
-    return Additive(forms, shifted, _squares(forms, x, traced.consts))
+    forms = lambda x: code.forms(traced.consts, x)
+    return Additive(forms, lambda x, y: code.shifted(traced.consts, x, y), _squares(forms, x, traced.consts))
 
 
 def _squares(forms: Callable, x: Array, consts: Sequence[Any]) -> list[Array]:
@@ -138,8 +137,8 @@ class _Code:
 
     def _take(self, equation: JaxprEqn) -> bool:
         """Whether what comes out of the equation is one of these."""
-        moving = [atom for atom in equation.invars if self._kind(atom) != CONSTANT]
-        kind = self._found(equation, moving) if moving else CONSTANT
+        moves = [self._kind(atom) != CONSTANT for atom in equation.invars]
+        kind = self._found(equation, moves) if any(moves) else CONSTANT
         self.kinds |= dict.fromkeys(equation.outvars, kind)
         return kind is not None
 
@@ -149,15 +148,17 @@ class _Code:
     def _add_roots(self, affine: Sequence[Any]) -> None:
         self.roots = list(dict.fromkeys([*self.roots, *affine]))
 
-    def _found(self, equation: JaxprEqn, moving: list[Any]) -> Any:
+    def _found(self, equation: JaxprEqn, moves: list[bool]) -> Any:
+        """What comes out of an equation, `moves` saying which of its arrays depend on x; None for nothing of these."""
+        moving: list[Any] = [atom for atom, own in zip(equation.invars, moves, strict=True) if own]
         affine = [atom for atom in moving if self._kind(atom) == AFFINE]
-        moves = [self._kind(atom) != CONSTANT for atom in equation.invars]
         linear = _linear(equation, moves)
-        if linear and len(affine) == len(moving):
-            return AFFINE
-        if not linear and len(affine) == len(moving) == 2 and _product(equation) and affine[0] is not affine[1]:
-            self.products.append(equation)
-            return SUM
+        if len(affine) == len(moving):
+            if linear:
+                return AFFINE
+            if len(moving) == 2 and _product(equation) and moving[0] is not moving[1]:
+                self.products.append(equation)
+                return SUM
         roots = {atom if atom in affine else self._kind(atom) for atom in moving}
         root = next(iter(roots)) if len(roots) == 1 and SUM not in roots else None
         self._add_roots(affine)
@@ -166,17 +167,29 @@ class _Code:
         paired = root is not None and _product(equation)  # a . f(a)
         return SUM if linear or paired else None
 
-    def run(self, consts: Sequence[Any], x: Array, shifts: Sequence[Array]) -> dict[Any, Any]:
-        """All values, and the function's under SUM; beyond what is affine in x with `shifts` added to the forms."""
-        shift = dict(zip([*self.roots, *range(2 * len(self.products))], shifts, strict=False))
-        known: dict[Any, Any] = dict(zip([*self.jaxpr.constvars, *self.jaxpr.invars], [*consts, x], strict=True))
+    def forms(self, consts: Sequence[Any], x: Array) -> list[Array]:
+        """z: the roots, then s and t of each product."""
+        known = self._values(consts, x, None)
+        factors = [[_value(known, atom) for atom in product.invars] for product in self.products]
+        return [*(known[root] for root in self.roots), *(z for a, b in factors for z in (a + b, a - b))]
+
+    def shifted(self, consts: Sequence[Any], x: Array, shifts: Sequence[Array]) -> Array:
+        """The function, with `shifts` added to the forms in what is made of them."""
+        shift = dict(zip([*self.roots, *range(2 * len(self.products))], shifts, strict=True))
+        out = self.jaxpr.outvars[0]
+        return _moved(shift, out, _value(self._values(consts, x, shift), out))
+
+    def _values(self, consts: Sequence[Any], x: Array, shift: dict[Any, Array] | None) -> dict[Var, Any]:
+        """Of all variables; without `shift` of those that are constant or affine in x."""
+        known = dict(zip([*self.jaxpr.constvars, *self.jaxpr.invars], [*consts, x], strict=True))
         for equation in self.jaxpr.eqns:
+            beyond = self.kinds[equation.outvars[0]] not in (CONSTANT, AFFINE)
+            if beyond and shift is None:
+                continue
             values = [_value(known, atom) for atom in equation.invars]
-            if shift and self.kinds[equation.outvars[0]] not in (CONSTANT, AFFINE):
+            if beyond and shift is not None:
                 values = self._shifted(equation, values, shift)
             known |= zip(equation.outvars, _applied(equation, values), strict=True)
-        out = self.jaxpr.outvars[0]
-        known[SUM] = _value(known, out) + (shift.get(out, 0) if self._kind(out) == AFFINE else 0)
         return known
 
     def _shifted(self, equation: JaxprEqn, values: list[Any], shift: dict[Any, Array]) -> list[Any]:
@@ -184,12 +197,11 @@ class _Code:
             if product is equation:
                 s, t = shift[2 * i], shift[2 * i + 1]
                 return [values[0] + (s + t) / 2, values[1] + (s - t) / 2]
-        add = lambda atom, value: value + shift[atom] if not isinstance(atom, Literal) and atom in shift else value
-        return list(map(add, equation.invars, values))
+        return [_moved(shift, atom, value) for atom, value in zip(equation.invars, values, strict=True)]
 
-    def forms(self, known: dict[Any, Any]) -> list[Array]:
-        factors = [[known[atom] for atom in product.invars] for product in self.products]
-        return [*(known[root] for root in self.roots), *(z for a, b in factors for z in (a + b, a - b))]
+
+def _moved(shift: dict[Any, Array], atom: Any, value: Any) -> Any:
+    return value + shift[atom] if not isinstance(atom, Literal) and atom in shift else value
 
 
 def _shape(atom: Any) -> tuple[int, ...]:

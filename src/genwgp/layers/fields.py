@@ -285,12 +285,11 @@ class ModulatedPotential(AbstractTerm):
     def rates(self, c, x, u):
         c = self._split(c)
         if not self.bumps.size:
-            alone = jax.vmap(lambda offset: self._alone(x + offset, u))(self.offset)
-            parts = jax.tree.map(lambda part: (c[:, 0] * part.T).T, alone)
-        else:
-            jets = c[:, 1:] @ self.bumps.jets(x).T
-            jets = jets.at[:, 0].add(c[:, 0])
-            parts = jax.vmap(lambda offset, jet: self._modulated(jet, x, u, offset))(self.offset, jets)
+            v, divergence, source = jax.vmap(lambda offset: self._alone(x + offset, u))(self.offset)
+            return c[:, 0] @ v, c[:, 0] @ divergence, c[:, 0] @ source
+        jets = c[:, 1:] @ self.bumps.jets(x).T
+        jets = jets.at[:, 0].add(c[:, 0])
+        parts = jax.vmap(lambda offset, jet: self._modulated(jet, x, u, offset))(self.offset, jets)
         v, divergence, source = (part.sum(0) for part in parts)
         return v, divergence, source
 

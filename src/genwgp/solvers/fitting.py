@@ -90,7 +90,7 @@ def _solved(
         segment, now, history = _newton(mean_field, segment, now, choice.state, root, penalty, floor, enough)
         e2 = np.nan_to_num((now.residuals**2).sum((1, 2)), nan=np.inf)
         outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
-        left = np.sqrt(0.5) * col.size_of_most(np.where(root[:, 0] > 0, e2, np.inf))
+        left = _left(np.where(root[:, 0] > 0, e2, np.inf))
         found.append((segment, left))
         if history[-1] <= floor or not outlier.any() or len(found) > TRIMS:
             return next((fit for fit in reversed(found) if fit[1] <= enough), found[-1])
@@ -105,10 +105,14 @@ def _newton(mean_field, segment: Segment, now: col.Stages, state, root, penalty,
     """
     if state.x.shape[1] > DENSE:
         found = simplified_newton(mean_field, segment, now, state, root, penalty, floor)
-        left = np.inf if found is None else np.sqrt(0.5) * col.size_of_most((found[1].residuals ** 2).sum((1, 2)))
-        if found is not None and not enough < left <= HOPELESS * enough:
+        if found is not None and not enough < _left((found[1].residuals ** 2).sum((1, 2))) <= HOPELESS * enough:
             return found
     return col.solve_segment(mean_field, segment, now, state, root, penalty, floor=floor)
+
+
+def _left(squares: Float[np.ndarray, " n"]) -> float:
+    """What most particles leave at a Radau point, from their squares summed over both."""
+    return float(np.sqrt(0.5)) * col.size_of_most(squares)
 
 
 def _roots(choice: Choice) -> Float[np.ndarray, "n e"]:
