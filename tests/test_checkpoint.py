@@ -28,7 +28,7 @@ from genwgp.io import folder as files
 from genwgp.io.derived import COMPARISON, DRAWN, MARK, PAGE, PICTURES, remove_derived
 from genwgp.report import draw
 from genwgp.solvers.keeper import Keeper, Kept
-from genwgp.solvers.sweep import sweep
+from genwgp.solvers.sweep import _Run, sweep
 
 SWEEP = gw.CausalSweep(pool=1024, train=1024, test=1024, cloud=1024)
 ADAM = gw.Adam(steps=80, particles=64, width=4, couplings=1, points=1)
@@ -139,6 +139,11 @@ def test_the_next_segment_is_the_same_with_all_kinds_of_features(make, monkeypat
     assert (len(cut.segments), len(again.segments)) == (1, 2)
     for one, other in zip(jax.tree.leaves(again.segments), jax.tree.leaves(whole.segments), strict=True):
         np.testing.assert_array_equal(one, other)
+    learned = {"waves": (np.ones((2, problem.dim)), np.zeros(2)), "futile": 0.25}
+    run = _Run(problem, SWEEP, 0, horizon)
+    run.resume(memory.last._replace(state=memory.last.state | {"learned": learned}))
+    assert vars(run.learner) == learned
+    assert run.kept().state["learned"] == learned
 
 
 def kept(count: int) -> Kept:

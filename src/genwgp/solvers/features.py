@@ -95,10 +95,10 @@ class Features:
             shift, scale = jnp.asarray(self.shift), jnp.asarray(self.scale)
             offset, few = jnp.asarray(_offsets(candidates, translates, rng)), _bumps(*(a[:modulating] for a in sites))
             terms.append(ModulatedPotential(Opaque(energy.potential), shift, scale, offset, few))
-        if self.rich:
-            terms.append(placed if bumps else _waves(energy, candidates, slope, rng))
         if self.mixture is not None:
             terms.append(_log_mixture(self.mixture, energy.diffusion))
+        if self.rich:
+            terms.append(placed if bumps else _waves(energy, candidates, slope, rng))
         return Field(tuple(terms))
 
 
@@ -247,7 +247,8 @@ def _waves(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slop
         bend = bend + np.abs(on_axes(hessian + np.where(np.isfinite(slope), slope, 0)))
     sharp = bend / energy.diffusion if energy.diffusion > 0 else 0 * bend
     parts = [_along(axis, candidates, own) for axis, own in zip(axes.T, sharp.T, strict=True)]
-    weight, offset = zip(*parts, _across(energy, candidates, rng), strict=True)
+    across = waves_across(energy, candidates, rng, ACROSS)
+    weight, offset = zip(*parts, (across.weight, across.offset), strict=True)
     return Waves(jnp.asarray(np.concatenate(weight)), jnp.asarray(np.concatenate(offset)))
 
 
@@ -260,24 +261,24 @@ def _along(axis: Float[np.ndarray, " d"], candidates: Float[np.ndarray, "n d"], 
     return narrow[:, None] * axis, -narrow * y[chosen]
 
 
-def _across(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], rng: np.random.Generator):
-    """Weights and offsets of waves through random candidates, in directions in which the force is not linear.
+def waves_across(energy: FreeEnergy, x: Float[np.ndarray, "n d"], rng: np.random.Generator, count: int) -> Waves:
+    """Waves through random ones of the particles x, in directions in which the force is not linear.
 
     Those are drawn from E r r^T in whitened coordinates, r what a linear fit leaves of the force, and a few evenly.
     """
-    mean, d = candidates.mean(0), candidates.shape[1]
-    root = np.linalg.cholesky(np.cov(candidates, rowvar=False))
-    white = np.linalg.solve(root, (candidates - mean).T).T
-    force = np.nan_to_num(np.asarray(_slope(energy, candidates))) @ root
+    mean, d = x.mean(0), x.shape[1]
+    root = np.linalg.cholesky(np.cov(x, rowvar=False))
+    white = np.linalg.solve(root, (x - mean).T).T
+    force = np.nan_to_num(np.asarray(_slope(energy, x))) @ root
     affine = np.concatenate([white, np.ones((len(white), 1))], 1)
     rest = force - affine @ np.linalg.lstsq(affine, force)[0]
     spread = rest.T @ rest
     spread = (1 - EVERYWHERE) * spread / max(np.trace(spread), TINY) + EVERYWHERE / d * np.eye(d)
-    direction = rng.normal(size=(ACROSS, d)) @ np.linalg.cholesky(spread).T
-    direction *= rng.uniform(*NARROW, (ACROSS, 1)) / np.linalg.norm(direction, axis=1, keepdims=True)
-    through = white[rng.integers(len(white), size=ACROSS)]
+    direction = rng.normal(size=(count, d)) @ np.linalg.cholesky(spread).T
+    direction *= rng.uniform(*NARROW, (count, 1)) / np.linalg.norm(direction, axis=1, keepdims=True)
+    through = white[rng.integers(len(white), size=count)]
     weight = np.linalg.solve(root.T, direction.T).T
-    return weight, -(direction * through).sum(1) - weight @ mean
+    return Waves(jnp.asarray(weight), jnp.asarray(-(direction * through).sum(1) - weight @ mean))
 
 
 def _log_mixture(mixture: Mixture, diffusion: float) -> LogMixture:

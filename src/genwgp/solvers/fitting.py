@@ -36,7 +36,7 @@ class Fit(NamedTuple):
     solved: bool
 
 
-class _Explicit(NamedTuple):
+class Explicit(NamedTuple):
     """Coefficients of grad phi = -grad mu as it stands, what is left of it, the penalty that held-out data chose."""
 
     coefficients: Float[np.ndarray, " p"]
@@ -59,9 +59,7 @@ def fit_segment(
     `hold`: particles that choose the ridge. `finer`: multiplies the number of integrator steps.
     """
     energy, root = mean_field.now(), _roots(choice)
-    base = at_rest(field) if last is None else carried(field, last.field, np.asarray(last.second))
-    base = _levelled(energy, field, base, choice)
-    explicit = _explicit(energy, features, field, base, choice, hold)
+    explicit = explicit_velocity(energy, features, last, field, choice, hold)
     segment = _predicted(features, last, field, explicit.coefficients, h)
     stiff = float(np.quantile(stiffness(segment, choice.state), STIFF))
     # What the integrator gets wrong of the score is not a gradient: no potential can make up for it afterwards.
@@ -129,7 +127,12 @@ def _levelled(energy: FreeEnergy, field: Field, c, choice: Choice) -> Float[np.n
     return np.where(field.constant, c - level, c)
 
 
-def _explicit(energy, features: Features, field: Field, base, choice: Choice, hold: Choice) -> _Explicit:
+def explicit_velocity(
+    energy: FreeEnergy, features: Features, last: Segment | None, field: Field, choice: Choice, hold: Choice
+) -> Explicit:
+    """The velocity of particles as they stand, after the segment `last`."""
+    base = at_rest(field) if last is None else carried(field, last.field, np.asarray(last.second))
+    base = _levelled(energy, field, base, choice)
     train, held = (choice.state, _roots(choice)), (hold.state, _roots(hold))
     c, left, weight = base, np.inf, np.zeros(field.size)
     ridges = SLIGHT + RIDGES if features.fine else RIDGES
@@ -141,7 +144,7 @@ def _explicit(energy, features: Features, field: Field, base, choice: Choice, ho
             left = min(left, fit.before)
             break
         c, left, weight = fit.coefficients[best], error, ridges[best] * fit.diagonal
-    return _Explicit(c, left, col.Penalty(weight, base))
+    return Explicit(c, left, col.Penalty(weight, base))
 
 
 def _predicted(features: Features, last: Segment | None, field: Field, c, h: float) -> Segment:
@@ -158,7 +161,7 @@ def _predicted(features: Features, last: Segment | None, field: Field, c, h: flo
 
 
 def _better_start(
-    mean_field: MeanField, features: Features, segment: Segment, explicit: _Explicit, choice: Choice, root, size: float
+    mean_field: MeanField, features: Features, segment: Segment, explicit: Explicit, choice: Choice, root, size: float
 ):
     """Where Newton starts, with its stages: as predicted, or at one velocity where structured terms moved otherwise, or
     from rest where that is too fast for a step of this size.

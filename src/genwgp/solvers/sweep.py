@@ -21,11 +21,12 @@ from genwgp.diagnostics.measure import SPENT
 from genwgp.energies import FreeEnergy
 from genwgp.errors import InputError
 from genwgp.layers.base import State
-from genwgp.layers.fields import Field
+from genwgp.layers.fields import Field, Waves
 from genwgp.problem import Problem
 from genwgp.solvers.features import Features
-from genwgp.solvers.fitting import fit_segment
+from genwgp.solvers.fitting import explicit_velocity, fit_segment
 from genwgp.solvers.keeper import Keeper, Kept, fitting
+from genwgp.solvers.learning import Fitted, Learner
 from genwgp.solvers.mean_field import MeanField, carry
 from genwgp.solvers.particles import PEAK, Choice, Pool, initial_state
 from genwgp.solvers.segment import (
@@ -214,6 +215,7 @@ class _Run:
         self.mean_field = MeanField(problem.energy, self._cloud(problem, seed))
         self.energy = self.mean_field.now()
         self.features = Features(self.energy, problem.initial, np.asarray(self.test.x))
+        self.learner = Learner()
         self.segments: list[Segment] = []
         self.speeds: list[np.ndarray] = []
         self.figures: list[Figures] = []
@@ -261,6 +263,7 @@ class _Run:
                 "rough": self.features.rough,
                 "mixed": self.features.mixture is not None,
             },
+            "learned": {"waves": self.learner.waves, "futile": self.learner.futile},
             "numbers": {name: float(getattr(self, name)) for name in NUMBERS},
         }
         return Kept(list(zip(self.segments, self.speeds, self.figures, strict=True)), state)
@@ -289,6 +292,8 @@ class _Run:
         self.features.rough = state["features"].get("rough", False)  # checkpoints had none at first
         if not state["features"]["mixed"]:
             self.features.mixture = None
+        learned = state.get("learned", {"waves": None, "futile": 0.0})  # checkpoints had none at first
+        self.learner.waves, self.learner.futile = learned["waves"], learned["futile"]
         for name in NUMBERS:
             setattr(self, name, float(state["numbers"][name]))
         self.began -= self.figures[-1].seconds
@@ -299,8 +304,7 @@ class _Run:
         self.step = min(self.step, self.horizon / SHARES)
         h = left if self.step > 0.7 * left and self.step < 2 * left else min(self.step, left)
         all_of = (self._choose(self.settings.train), self._choose(self.settings.train))
-        field = self._field()
-        choice, hold = self._affordable(field, *all_of)
+        field, choice, hold = self._fields(*all_of)
         probe, refused, risen, finer = np.inf, 0, 0, 1.0
         for attempt in range(TRIES):
             last = self.segments[-1] if self.segments else None
@@ -311,8 +315,7 @@ class _Run:
                 refused, h = refused + 1, 0.5 * h
                 if refused == REFUSED or self.features.linear:
                     self.features.rich, h = True, 2.0**refused * h
-                    field = self._field()
-                    choice, hold = self._affordable(field, *all_of)
+                    field, choice, hold = self._fields(*all_of)
                 continue
             if fall > FALL:
                 h *= 0.5  # the arclength along the segment comes from four speeds
@@ -379,6 +382,22 @@ class _Run:
         equations = self.test.x.shape[1] + 1
         n = max(int(MEMORY // (32 * field.size * equations)), ENOUGH_FOR * field.size // equations)
         return [choice.first(n) for choice in choices]
+
+    def _fields(self, *all_of: Choice) -> tuple[Field, Choice, Choice]:
+        """The field of the next segment, and those of the particles that it can be fitted on."""
+        field = self._field()
+        choice, hold = self._affordable(field, *all_of)
+        if isinstance(field.terms[-1], Waves):
+            field = self.learner.field(self.energy, field, lambda f: self._fit(f, choice, hold), choice, self.rng)
+            choice, hold = self._affordable(field, *all_of)
+        return field, choice, hold
+
+    def _fit(self, field: Field, choice: Choice, hold: Choice) -> Fitted:
+        """Of the force as it stands."""
+        last = self.segments[-1] if self.segments else None
+        explicit = explicit_velocity(self.energy, self.features, last, field, choice, hold)
+        force = grad_mu(self.energy, choice.state) * np.sqrt(choice.weight)[:, None]
+        return Fitted(explicit.coefficients, explicit.left / (float(np.linalg.norm(force)) + TINY))
 
     def _field(self) -> Field:
         state = self._choose(min(4096, self.settings.pool // 2)).state
