@@ -1,7 +1,6 @@
 """Densities of a path in other libraries: the same law there, differentiable, and samples that ArviZ reads."""
 
 import sys
-import warnings
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,10 +23,7 @@ from genwgp.layers.velocity import VelocityLayer
 from genwgp.path import PathDensity
 from genwgp.solvers import Solution
 from hand_built import last_node, without_weights
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", FutureWarning)  # about what its next version will change
-    import arviz
+from quiet_arviz import arviz
 
 KEY = jax.random.key(5)
 START = gw.Gaussian([0.5, -1.0], 0.2)
