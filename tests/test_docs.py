@@ -63,7 +63,8 @@ def test_formulas_pictures_and_sources_are_in_the_pages(pages):
     assert theory.count('class="math"><math ') > 100
     assert "$$" not in re.sub(r"<script.*?</script>", "", theory, flags=re.DOTALL)
     assert not re.findall(r'<(?:script|link)[^>]*(?:src|href)="(?:https?:)?//[^"]*"', theory)  # nothing from elsewhere
-    assert len(re.findall(r'<div class="citation"', theory)) == 33
+    sources = re.findall(r"^@", (ROOT / "docs" / "references.bib").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert len(re.findall(r'<div class="citation"', theory)) == len(sources) > 30
     assert "{cite}" not in theory
     # A number is put behind the second of two pictures that have one name.
     assert re.search(r'src="_images/tilted-double-well\d*\.png"', (pages / "index.html").read_text(encoding="utf-8"))
