@@ -176,6 +176,27 @@ def test_particles_in_one_point_end_the_sweep_with_a_word(monkeypatch):
     assert failure.value.args[0] == "failed"
 
 
+@pytest.mark.parametrize(
+    ("horizon", "residual", "late", "ends"),
+    [(np.inf, 0.9, 0.3, True), (1e9, 0.9, 0.3, False), (np.inf, 0.2, 0.3, False), (np.inf, 0.9, 0.1, False)],
+)
+def test_far_from_the_equilibrium_a_sweep_that_resolves_nothing_ends_where_it_came_nearest(
+    horizon, residual, late, ends
+):
+    """Not one to a horizon, nor one that resolves its force and is slow, nor one that still gets nearer."""
+    run = sweeping._Run(gw.problems.get("ornstein-uhlenbeck", dim=2), LEAST, 0, horizon)
+    gaps = [3.0, 1.0, 0.25, *[late] * sweeping.STUCK]
+    figures = sweeping.Figures(1, 1, 1, 1.0, 1.0, 1.0, residual, 0.01, 2, 0, 1.0)
+    run.figures = [figures._replace(time=float(i), gap=gap) for i, gap in enumerate(gaps)]
+    run.segments, run.speeds = list(range(len(gaps))), [np.ones(4)] * len(gaps)  # pyright: ignore[reportAttributeAccessIssue]
+    ended = run.ended()
+    assert (ended is not None) == ends
+    if ended is not None:
+        assert ended == ("stalled", "F - F* stays at 2.5e-01 D: below that the features resolve no more")
+        assert len(run.figures) == len(run.speeds) == 3
+        assert run.segments == [0, 1, 2]
+
+
 def test_of_ridges_that_are_nearly_as_good_the_least_or_at_a_kink_the_largest_is_taken():
     errors = np.array([np.nan, 1.01, 1.0, 1.25, 1.4])
     assert fitting._chosen(errors, 0.0, rough=False) == 1

@@ -57,6 +57,7 @@ ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress end
 MEMORY, ENOUGH_FOR = 1e9, 4  # bytes of a Jacobian; equations for each coefficient, whatever that takes
 LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
 STALL, BLIND = 6, 0.95  # segments without progress that end a sweep; residual over the force where two are enough
+STUCK = 16  # those without progress, hardly anything of the force resolved, that end it farther from the equilibrium
 NOISE, LITTLE = 0.5, 1e-4  # residual over the force, and drop of F in a segment over all, where nothing is resolved
 RISE = 3e-3  # of the drop of F so far: by how much F may rise in a segment, where it is spent and noise is left
 TINY = 1e-100  # added to the force, which is 0 at a start in equilibrium; its square does not underflow
@@ -530,14 +531,30 @@ class _Run:
             return "stalled", f"F stays at {now.free_energy:.6g}: below that the features resolve no more"
         if self._near() and self._stands():
             return "stalled", self._stays()
+        if self._stuck():
+            self._cut(1 + int(np.argmin([figures.gap for figures in self.figures])))
+            return "stalled", self._stays()
         return None
 
     def _stands(self) -> bool:
         """Whether the gap has not become smaller for STALL segments, or for two in which no force was resolved."""
         gaps = [figures.gap for figures in self.figures]
         blind = all(figures.residual > BLIND for figures in self.figures[-2:])
-        count = 2 if blind else STALL
-        return len(gaps) > count and min(gaps[-count:]) > 0.8 * min(gaps[:-count])
+        return _no_less(gaps, 2 if blind else STALL)
+
+    def _stuck(self) -> bool:
+        """Whether the flow to an equilibrium far away has ended for these features: they leave the force as it is."""
+        unresolved = all(figures.residual > NOISE for figures in self.figures[-STUCK:])
+        return unresolved and not np.isfinite(self.horizon) and _no_less([f.gap for f in self.figures], STUCK)
+
+    def _cut(self, count: int) -> None:
+        """Leave out what came after so many segments: it led away from the equilibrium."""
+        del self.segments[count:], self.speeds[count:], self.figures[count:]
+
+
+def _no_less(gaps: list[float], count: int) -> bool:
+    """Whether the last `count` are not below four fifths of those before."""
+    return len(gaps) > count and min(gaps[-count:]) > 0.8 * min(gaps[:-count])
 
 
 __all__ = ["CausalSweep", "Figures", "Outcome", "energy_gap", "sweep"]
