@@ -69,12 +69,21 @@ def fit_segment(
     segment, now = _better_start(mean_field, features, segment, explicit, choice, root, size)
     floor = (SOLVED if features.rich else EXACT) * size
     enough = max(FITTED * size, 1.5 * explicit.left)
-    segment, left = _solved(mean_field, segment, now, choice, root, explicit.penalty, floor, enough)
+    dear = features.rich and features.linear  # what is not linear needs whole Jacobians, few features can afford them
+    segment, left = _solved(mean_field, segment, now, choice, root, explicit.penalty, floor, enough, dear)
     return Fit(segment, left <= enough)
 
 
 def _solved(
-    mean_field: MeanField, segment: Segment, now: col.Stages, choice: Choice, root, penalty, floor: float, enough: float
+    mean_field: MeanField,
+    segment: Segment,
+    now: col.Stages,
+    choice: Choice,
+    root,
+    penalty,
+    floor: float,
+    enough: float,
+    dear: bool,
 ):
     """Newton steps, again without outliers where there are any; the segment, and the residual that it leaves.
 
@@ -85,7 +94,7 @@ def _solved(
     """
     found: list[tuple[Segment, float]] = []
     while True:
-        segment, now, history = _newton(mean_field, segment, now, choice.state, root, penalty, floor, enough)
+        segment, now, history = _newton(mean_field, segment, now, choice.state, root, penalty, floor, enough, dear)
         e2 = np.nan_to_num((now.residuals**2).sum((1, 2)), nan=np.inf)
         outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
         left = _left(np.where(root[:, 0] > 0, e2, np.inf))
@@ -96,15 +105,17 @@ def _solved(
         now = col.collocate(mean_field, segment, choice.state, root, penalty)
 
 
-def _newton(mean_field, segment: Segment, now: col.Stages, state, root, penalty, floor: float, enough: float):
+def _newton(mean_field, segment: Segment, now: col.Stages, state, root, penalty, floor: float, enough: float, dear):
     """The cheaper method where the other is dear, and it does or tells that this one would not do either.
 
-    Segment, stages and sizes on the way.
+    `dear`: so much that a smaller step is better. Segment, stages and sizes on the way.
     """
     if state.x.shape[1] > DENSE:
         found = simplified_newton(mean_field, segment, now, state, root, penalty, floor)
         if found is not None and not enough < _left((found[1].residuals ** 2).sum((1, 2))) <= HOPELESS * enough:
             return found
+        if dear:
+            return found or (segment, now, [now.size])
     return col.solve_segment(mean_field, segment, now, state, root, penalty, floor=floor)
 
 
