@@ -13,7 +13,8 @@ from genwgp.layers.fields import Waves
 from genwgp.solvers import learning
 from genwgp.solvers.features import Features, waves_across
 from genwgp.solvers.fitting import explicit_velocity
-from genwgp.solvers.learning import COUNT, Fitted, Frame, Learner
+from genwgp.solvers.frame import Frame
+from genwgp.solvers.learning import COUNT, Learner
 from genwgp.solvers.particles import Choice
 from genwgp.solvers.segment import grad_mu
 
@@ -46,9 +47,11 @@ class Case:
         return Choice(np.arange(len(x)), State(x, *value(x)), np.full(len(x), 1 / len(x)))
 
     def fit(self, field):
-        explicit = explicit_velocity(self.energy, self.features, None, field, self.train, self.hold)
-        force = grad_mu(self.energy, self.train.state) / np.sqrt(COUNTED)
-        return Fitted(explicit.coefficients, explicit.left / float(np.linalg.norm(force)))
+        return explicit_velocity(self.energy, self.features, None, field, self.train, self.hold)
+
+    def size(self):
+        """Of the force."""
+        return float(np.linalg.norm(grad_mu(self.energy, self.train.state) * np.sqrt(self.train.weight)[:, None]))
 
     def field(self):
         x = np.asarray(self.train.state.x)
@@ -110,7 +113,7 @@ def test_what_does_not_pay_is_not_tried_again_before_much_more_is_left(monkeypat
     for tries in range(2):
         assert learner.field(made.energy, field, fit, made.train, np.random.default_rng(1)) is field
         assert learner.waves is None
-        assert learner.futile == made.fit(field).left
+        assert learner.futile == made.fit(field).left / made.size()
         assert len(fits) == learning.BEGIN + 2 + tries
 
 

@@ -9,7 +9,7 @@ from genwgp.energies import FreeEnergy
 from genwgp.initial import AbstractDensity, Mixture
 from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Opaque, Quadratic, Waves
 from genwgp.parts import over_particles, over_parts
-from genwgp.solvers.frame import joint_axes
+from genwgp.solvers.frame import Frame, joint_axes
 from genwgp.solvers.particles import farthest_points, spacing2
 
 # Bumps, bumps that modulate V, and translates of V, by dimension: they resolve what V and the quadratic do not. Bumps
@@ -266,10 +266,9 @@ def waves_across(energy: FreeEnergy, x: Float[np.ndarray, "n d"], rng: np.random
 
     Those are drawn from E r r^T in whitened coordinates, r what a linear fit leaves of the force, and a few evenly.
     """
-    mean, d = x.mean(0), x.shape[1]
-    root = np.linalg.cholesky(np.cov(x, rowvar=False))
-    white = np.linalg.solve(root, (x - mean).T).T
-    force = np.nan_to_num(np.asarray(_slope(energy, x))) @ root
+    frame, d = Frame.of(x), x.shape[1]
+    white = frame.points(x)
+    force = np.nan_to_num(np.asarray(_slope(energy, x))) @ frame.root
     affine = np.concatenate([white, np.ones((len(white), 1))], 1)
     rest = force - affine @ np.linalg.lstsq(affine, force)[0]
     spread = rest.T @ rest
@@ -277,8 +276,7 @@ def waves_across(energy: FreeEnergy, x: Float[np.ndarray, "n d"], rng: np.random
     direction = rng.normal(size=(count, d)) @ np.linalg.cholesky(spread).T
     direction *= rng.uniform(*NARROW, (count, 1)) / np.linalg.norm(direction, axis=1, keepdims=True)
     through = white[rng.integers(len(white), size=count)]
-    weight = np.linalg.solve(root.T, direction.T).T
-    return Waves(jnp.asarray(weight), jnp.asarray(-(direction * through).sum(1) - weight @ mean))
+    return frame.outside(direction, -(direction * through).sum(1))
 
 
 def _log_mixture(mixture: Mixture, diffusion: float) -> LogMixture:

@@ -50,16 +50,15 @@ def fit_segment(
     last: Segment | None,
     field: Field,
     choice: Choice,
-    hold: Choice,
+    explicit: Explicit,
     h: float,
     finer: float,
 ) -> Fit:
     """Solve the collocation equations on the particles of `choice` for a segment of duration h after `last`.
 
-    `hold`: particles that choose the ridge. `finer`: multiplies the number of integrator steps.
+    `explicit`: their velocity as they stand. `finer`: multiplies the number of integrator steps.
     """
     energy, root = mean_field.now(), _roots(choice)
-    explicit = explicit_velocity(energy, features, last, field, choice, hold)
     segment = _predicted(features, last, field, explicit.coefficients, h)
     stiff = float(np.quantile(stiffness(segment, choice.state), STIFF))
     # What the integrator gets wrong of the score is not a gradient: no potential can make up for it afterwards.
@@ -141,7 +140,10 @@ def _levelled(energy: FreeEnergy, field: Field, c, choice: Choice) -> Float[np.n
 def explicit_velocity(
     energy: FreeEnergy, features: Features, last: Segment | None, field: Field, choice: Choice, hold: Choice
 ) -> Explicit:
-    """The velocity of particles as they stand, after the segment `last`."""
+    """The velocity of the particles of `choice` as they stand, after the segment `last`.
+
+    `hold`: particles that choose the ridge.
+    """
     base = at_rest(field) if last is None else carried(field, last.field, np.asarray(last.second))
     base = _levelled(energy, field, base, choice)
     train, held = (choice.state, _roots(choice)), (hold.state, _roots(hold))

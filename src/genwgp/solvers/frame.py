@@ -1,9 +1,37 @@
-"""The axes along which a potential is most nearly a sum of functions of one coordinate each."""
+"""Coordinates that suit the particles or the potential: whitened ones, and axes on which it is most nearly a sum."""
 
+from typing import NamedTuple
+
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from genwgp.layers.fields import Waves
+
 SWEEPS, SMALL = 40, 1e-6  # over all pairs of axes, at most; sine of a rotation that ends them
+
+
+class Frame(NamedTuple):
+    """Coordinates y in which particles x = mean + root y have mean 0 and covariance 1."""
+
+    mean: Float[np.ndarray, " d"]
+    root: Float[np.ndarray, "d d"]
+
+    @classmethod
+    def of(cls, x: Float[np.ndarray, "n d"]) -> "Frame":
+        return cls(x.mean(0), np.linalg.cholesky(np.cov(x, rowvar=False)))
+
+    def points(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        return np.linalg.solve(self.root, (x - self.mean).T).T
+
+    def inside(self, waves: Waves) -> tuple[np.ndarray, np.ndarray]:
+        """Weights and offsets of the waves as functions of y."""
+        weight = np.asarray(waves.weight)
+        return weight @ self.root, np.asarray(waves.offset) + weight @ self.mean
+
+    def outside(self, weight: Float[np.ndarray, "p d"], offset: Float[np.ndarray, " p"]) -> Waves:
+        weight = np.linalg.solve(self.root.T, weight.T).T
+        return Waves(jnp.asarray(weight), jnp.asarray(offset - weight @ self.mean))
 
 
 def joint_axes(matrices: Float[np.ndarray, "n d d"]) -> Float[np.ndarray, "d d"]:

@@ -12,7 +12,7 @@ Source: G. H. Golub and V. Pereyra, SIAM J. Numer. Anal. 10 (1973) 413.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +21,11 @@ import optax
 from jaxtyping import Array, Float
 
 from genwgp.energies import FreeEnergy
-from genwgp.layers.base import State
 from genwgp.layers.fields import Field, Waves
 from genwgp.parts import compiled
 from genwgp.solvers.features import ACROSS, waves_across
+from genwgp.solvers.fitting import Explicit
+from genwgp.solvers.frame import Frame
 from genwgp.solvers.particles import Choice
 from genwgp.solvers.segment import constant, grad_mu, velocity
 
@@ -36,36 +37,7 @@ BEGIN, GO_ON = 6, 2  # rounds, between which the coefficients of all features ar
 RATE, STEPS, BATCH = 0.1, 40, 1024  # of Adam in a round
 SIZES = 0.2, 5.0  # 1 / width of the waves, least and largest
 RIDGE = 1e-6  # of the coefficients c, relative
-
-
-class Fitted(NamedTuple):
-    """The fit of a field to the present force: its coefficients, and what it leaves over the force."""
-
-    coefficients: Float[np.ndarray, " p"]
-    left: float
-
-
-class Frame(NamedTuple):
-    """Coordinates y in which particles x = mean + root y have mean 0 and covariance 1."""
-
-    mean: Float[np.ndarray, " d"]
-    root: Float[np.ndarray, "d d"]
-
-    @classmethod
-    def of(cls, x: Float[np.ndarray, "n d"]) -> "Frame":
-        return cls(x.mean(0), np.linalg.cholesky(np.cov(x, rowvar=False)))
-
-    def points(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-        return np.linalg.solve(self.root, (x - self.mean).T).T
-
-    def inside(self, waves: Waves) -> tuple[np.ndarray, np.ndarray]:
-        """Weights and offsets of the waves as functions of y."""
-        weight = np.asarray(waves.weight)
-        return weight @ self.root, np.asarray(waves.offset) + weight @ self.mean
-
-    def outside(self, weight: Float[np.ndarray, "p d"], offset: Float[np.ndarray, " p"]) -> Waves:
-        weight = np.linalg.solve(self.root.T, weight.T).T
-        return Waves(jnp.asarray(weight), jnp.asarray(offset - weight @ self.mean))
+TINY = 1e-100  # added to the force, which is 0 at a start in equilibrium
 
 
 class Learner:
@@ -79,25 +51,28 @@ class Learner:
         self,
         energy: FreeEnergy,
         field: Field,
-        fit: Callable[[Field], Fitted],
+        fit: Callable[[Field], Explicit],
         choice: Choice,
         rng: np.random.Generator,
     ) -> Field:
         """The field, whose last waves learn nothing, or with those that have learned in their place where they pay."""
-        plain = fit(field).left
+        force = grad_mu(energy, choice.state)
+        size = float(np.linalg.norm(force * np.sqrt(choice.weight)[:, None])) + TINY
+        plain = fit(field).left / size
         if not plain > max(WORTH, AGAIN * self.futile):
             return field
-        frame, state = Frame.of(np.asarray(choice.state.x)), choice.state
-        own = self.waves or frame.inside(waves_across(energy, np.asarray(state.x), rng, COUNT))
+        x = np.asarray(choice.state.x)
+        frame = Frame.of(x)
+        own = self.waves or frame.inside(waves_across(energy, x, rng, COUNT))
         taught, left = replaced(field, frame.outside(*own)), []
         fitted, rounds = fit(taught), GO_ON if self.waves else BEGIN
         for n in range(rounds):
-            rest = _rest(energy, taught, fitted.coefficients, state)
+            rest = _rest(force, taught, fitted.coefficients, choice)
             own = _learned(frame, own, choice, rest, int(rng.integers(2**31)))
             taught = replaced(field, frame.outside(*own))
             fitted = fit(taught)
-            left.append(fitted.left)
-            if n < rounds // 2 and not fitted.left < HOPE * plain:
+            left.append(fitted.left / size)
+            if n < rounds // 2 and not left[-1] < HOPE * plain:
                 break
         pays = left[-1] < PAYS * plain
         self.waves, self.futile = (own, 0.0) if pays else (None, plain)
@@ -113,10 +88,10 @@ def replaced(field: Field, waves: Waves) -> Field:
     return Field((*field.terms[:-1], Waves(*(jnp.concatenate(pair) for pair in pairs))))
 
 
-def _rest(energy: FreeEnergy, field: Field, c: Float[np.ndarray, " p"], state: State) -> Float[np.ndarray, "n d"]:
-    """R: what the field without its learning waves leaves of -grad mu; zero where that is not finite."""
+def _rest(force: Float[np.ndarray, "n d"], field: Field, c: Float[np.ndarray, " p"], choice: Choice):
+    """R (n, d): what the field without its learning waves leaves of -force; zero where that is not finite."""
     others = np.where(np.arange(field.size) < field.size - COUNT, c, 0)
-    rest = -grad_mu(energy, state) - velocity(constant(field, others), 0.0, state)
+    rest = -force - velocity(constant(field, others), 0.0, choice.state)
     return np.where(np.isfinite(rest).all(1, keepdims=True), rest, 0)
 
 

@@ -24,9 +24,9 @@ from genwgp.layers.base import State
 from genwgp.layers.fields import Field, Waves
 from genwgp.problem import Problem
 from genwgp.solvers.features import Features
-from genwgp.solvers.fitting import explicit_velocity, fit_segment
+from genwgp.solvers.fitting import Explicit, explicit_velocity, fit_segment
 from genwgp.solvers.keeper import Keeper, Kept, fitting
-from genwgp.solvers.learning import Fitted, Learner
+from genwgp.solvers.learning import Learner
 from genwgp.solvers.mean_field import MeanField, carry
 from genwgp.solvers.particles import PEAK, Choice, Pool, initial_state
 from genwgp.solvers.segment import (
@@ -305,18 +305,18 @@ class _Run:
         self.step = min(self.step, self.horizon / SHARES)
         h = left if self.step > 0.7 * left and self.step < 2 * left else min(self.step, left)
         all_of = (self._choose(self.settings.train), self._choose(self.settings.train))
-        field, choice, hold = self._fields(*all_of)
+        field, choice, explicit = self._fields(*all_of)
         probe, refused, risen, finer = np.inf, 0, 0, 1.0
         for attempt in range(TRIES):
             last = self.segments[-1] if self.segments else None
-            fit = fit_segment(self.mean_field, self.features, last, field, choice, hold, h, finer)
+            fit = fit_segment(self.mean_field, self.features, last, field, choice, explicit, h, finer)
             probe, unresolved, states, speeds, fall = self._probe(fit.segment)
             enough = STRUCTURED if self.features.linear else MIXED
             if not self.features.rich and not unresolved < enough:
                 refused, h = refused + 1, 0.5 * h
                 if refused == REFUSED or self.features.linear:
                     self.features.rich, h = True, 2.0**refused * h
-                    field, choice, hold = self._fields(*all_of)
+                    field, choice, explicit = self._fields(*all_of)
                 continue
             if fall > FALL:
                 h *= 0.5  # the arclength along the segment comes from four speeds
@@ -384,21 +384,15 @@ class _Run:
         n = max(int(MEMORY // (32 * field.size * equations)), ENOUGH_FOR * field.size // equations)
         return [choice.first(n) for choice in choices]
 
-    def _fields(self, *all_of: Choice) -> tuple[Field, Choice, Choice]:
-        """The field of the next segment, and those of the particles that it can be fitted on."""
-        field = self._field()
-        choice, hold = self._affordable(field, *all_of)
+    def _fields(self, *all_of: Choice) -> tuple[Field, Choice, Explicit]:
+        """The field of the next segment, those of the particles that it can be fitted on, and its fit as they stand."""
+        last, field = self.segments[-1] if self.segments else None, self._field()
+        fit = lambda field, choices: explicit_velocity(self.energy, self.features, last, field, *choices)
+        choices = self._affordable(field, *all_of)
         if isinstance(field.terms[-1], Waves):
-            field = self.learner.field(self.energy, field, lambda f: self._fit(f, choice, hold), choice, self.rng)
-            choice, hold = self._affordable(field, *all_of)
-        return field, choice, hold
-
-    def _fit(self, field: Field, choice: Choice, hold: Choice) -> Fitted:
-        """Of the force as it stands."""
-        last = self.segments[-1] if self.segments else None
-        explicit = explicit_velocity(self.energy, self.features, last, field, choice, hold)
-        force = grad_mu(self.energy, choice.state) * np.sqrt(choice.weight)[:, None]
-        return Fitted(explicit.coefficients, explicit.left / (float(np.linalg.norm(force)) + TINY))
+            field = self.learner.field(self.energy, field, lambda field: fit(field, choices), choices[0], self.rng)
+        affordable = self._affordable(field, *all_of)
+        return field, affordable[0], fit(field, affordable)
 
     def _field(self) -> Field:
         state = self._choose(min(4096, self.settings.pool // 2)).state
