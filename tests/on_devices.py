@@ -19,7 +19,7 @@ from genwgp.solvers.jacobian import jacobian  # noqa: E402
 from genwgp.solvers.mean_field import MeanField  # noqa: E402
 from genwgp.solvers.particles import initial_state  # noqa: E402
 from genwgp.solvers.segment import Segment  # noqa: E402
-from genwgp.solvers.simplified import simplified_newton  # noqa: E402
+from genwgp.solvers.simplified import Linearised, simplified_newton  # noqa: E402
 
 N = 301  # no number of devices divides it
 RNG = np.random.default_rng(0)
@@ -45,14 +45,15 @@ def numbers() -> dict[str, np.ndarray]:
     stages = col.collocate(mean_field, segment, STATE, WEIGHT, penalty)
     matrix: Any = jacobian(mean_field, segment, STATE, WEIGHT)
     pair = (STATE, WEIGHT)
-    found = simplified_newton(mean_field, segment, stages, STATE, WEIGHT, penalty, 1e-3)
+    linear = Linearised().at(mean_field.now(), FIELD, C[0], STATE, WEIGHT)
+    found = simplified_newton(linear, mean_field, segment, stages, STATE, WEIGHT, penalty, 1e-3)
     return {
         "residuals": stages.residuals,
         "normal matrix": matrix.inner(matrix),
         "right side": matrix.transposed(ROWS),
         "change": matrix.times(STEP),
         "explicit fit": col.explicit_fit(mean_field.now(), FIELD, C[0], pair, pair, (1e-6,)).coefficients,
-        "simplified": np.zeros(1) if found is None else np.asarray(found[0].first),
+        "simplified": np.asarray(found.segment.first),
     }
 
 

@@ -1,6 +1,7 @@
 """The simplified Newton method against the one with the whole Jacobian, and the features that it is for."""
 
 from functools import cache
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +14,12 @@ from genwgp import parts
 from genwgp.layers import fields
 from genwgp.parts import PART
 from genwgp.solvers import collocation as col
+from genwgp.solvers import simplified
 from genwgp.solvers.features import Features, at_rest
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.particles import initial_state
 from genwgp.solvers.segment import Segment, velocity
-from genwgp.solvers.simplified import _model, _move, implicit_start, simplified_newton
+from genwgp.solvers.simplified import Linearised, _factor, _move, implicit_start, simplified_newton
 
 D, DIM = 0.7, 4
 START = gw.Gaussian(np.full(DIM, 0.3), 0.5)
@@ -54,19 +56,23 @@ def started(h):
     return MeanField(energy, None), Segment(field, c, c, jnp.asarray(h), jnp.asarray(2)), state, root, penalty
 
 
+def linearised(mean_field, segment, state, root):
+    return Linearised().at(mean_field.now(), segment.field, segment.first, state, root)
+
+
 def test_both_newton_methods_find_the_same_velocities():
     mean_field, segment, state, root, penalty = started(0.002)
     now = col.collocate(mean_field, segment, state, root, penalty)
-    found = simplified_newton(mean_field, segment, now, state, root, penalty, 0.0)
-    assert found is not None
-    simplified, stages, history = found
+    linear = linearised(mean_field, segment, state, root)
+    cheaper, stages, history, settled = simplified_newton(linear, mean_field, segment, now, state, root, penalty, 0.0)
+    assert settled
     assert stages.residuals.shape == (len(state.x), 2, DIM + 1)
     assert history[0] == now.size
     whole, best, _ = col.solve_segment(mean_field, segment, now, state, root, penalty)
     assert best.size < 0.02 * now.size
     assert stages.size < 1.2 * best.size
     for s in (0.0, 1.0):
-        a, b = (np.asarray(velocity(one, s, state)) for one in (simplified, whole))
+        a, b = (np.asarray(velocity(one, s, state)) for one in (cheaper, whole))
         assert np.sqrt(((a - b) ** 2).mean()) < 2e-3 * np.sqrt((b**2).mean())
 
 
@@ -75,7 +81,7 @@ def test_the_implicit_start_is_damped_where_forces_are_steep():
     mean_field, segment, state, root, penalty = started(0.1)
     rest = segment._replace(first=0 * segment.first, second=0 * segment.second)
     stages = lambda segment: col.collocate(mean_field, segment, state, root, penalty)
-    damped = implicit_start(mean_field, rest, stages(rest), state, root, penalty)
+    damped = implicit_start(linearised(mean_field, rest, state, root), rest, stages(rest), penalty)
     assert damped is not None
     thrown, still, start = (stages(one).size for one in (segment, rest, damped))
     assert start < 0.7 * min(thrown, still)
@@ -109,9 +115,8 @@ def test_steps_are_the_same_where_jax_computes_on_an_accelerator(monkeypatch):
     def steps():
         factor = col.factorise(mean_field, segment, state, root, penalty)
         newton, promised = col.newton_direction(factor, segment, now, penalty)
-        model = _model(mean_field.now(), segment, state, root, penalty)
-        assert model is not None
-        move = _move(model, segment, [now.residuals.swapaxes(0, 1)], [])
+        model = linearised(mean_field, segment, state, root)
+        move = _move(model, _factor(model, segment, penalty), segment, penalty, [now.residuals.swapaxes(0, 1)], [])
         # What the steps do: their coefficients are not determined to rounding.
         return factor, [newton, promised, *(model.still.times(one) for one in move)]
 
@@ -127,10 +132,39 @@ def test_steps_are_the_same_where_jax_computes_on_an_accelerator(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid")
-def test_steps_that_are_too_long_for_it_are_left_to_the_other():
-    mean_field, segment, state, root, penalty = started(1.0)
+def test_steps_that_are_too_long_for_it_end_at_the_best_of_them():
+    mean_field, segment, state, root, penalty = started(0.2)
     now = col.collocate(mean_field, segment, state, root, penalty)
-    assert simplified_newton(mean_field, segment, now, state, root, penalty, 0.0) is None
+    linear = linearised(mean_field, segment, state, root)
+    found = simplified_newton(linear, mean_field, segment, now, state, root, penalty, 0.0)
+    assert not found.settled
+    assert np.isfinite(found.stages.size)
+    assert len(found.history) > 2
+    most = lambda stages: col.size_of_most((stages.residuals**2).sum((1, 2)))
+    assert most(found.stages) <= most(now)
+    again = col.collocate(mean_field, found.segment, state, root, penalty)
+    np.testing.assert_array_equal(again.residuals, found.stages.residuals)
+
+
+def test_matrices_are_made_once_for_attempts_that_differ_in_their_duration(monkeypatch):
+    """And anew for other velocities or other weights; no more are kept than are asked for in turn."""
+    mean_field, segment, state, root, _ = started(0.002)
+    made, kept = [], Linearised()
+    columns = simplified._columns
+    monkeypatch.setattr(simplified, "_columns", lambda *given: made.append(None) or columns(*given))
+    at = lambda c, root: kept.at(mean_field.now(), segment.field, c, state, root)
+    first = at(segment.first, root)
+    assert at(segment.first, root) is first
+    assert len(made) == 1
+    fewer = root.at[0].set(0)
+    assert at(segment.first, fewer) is not first
+    at(0 * segment.first, root)
+    assert len(made) == 3
+    assert at(segment.first, root) is not first
+    n, p = len(state.x), segment.field.size
+    rows = np.asarray(cast(parts.Rows, first.still).matrix).reshape(-1, p)
+    assert len(rows) == n * (DIM + 1)
+    np.testing.assert_allclose(first.products[0], rows.T @ rows, rtol=1e-9, atol=1e-9 * np.abs(rows.T @ rows).max())
 
 
 @pytest.mark.parametrize("seed", [0, 1])

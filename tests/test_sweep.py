@@ -206,6 +206,38 @@ def test_of_ridges_that_are_nearly_as_good_the_least_or_at_a_kink_the_largest_is
     assert fitting._chosen(np.full(3, np.inf), 0.0, rough=False) == 0
 
 
+def test_a_larger_ridge_is_taken_where_its_error_is_tolerated():
+    errors = np.array([1.0, 1.25, 1.4, np.nan])
+    assert fitting._chosen(errors, 0.0, rough=False, tolerated=1.3) == 1
+    assert fitting._chosen(errors, 0.0, rough=False, tolerated=0.9) == 0
+    assert fitting._chosen(errors, 0.0, rough=True, tolerated=1.1) == 1
+
+
+def test_a_segment_will_do_where_features_placed_afresh_leave_no_less():
+    """Of a force that is cubic in part: V and the quadratic leave something of it once the particles have moved."""
+    energy = gw.FreeEnergy(lambda x: jnp.sum(x**4) / 4 + x[0] ** 2, gw.Entropy(1.0))
+    run = sweeping._Run(gw.Problem(energy, Gaussian([0.5, 0.0], 0.1)), LEAST, 0, np.inf)
+    run.features.rich = False
+    all_of = run._choose(512), run._choose(512)
+    field, _, explicit = run._fields(*all_of)
+    c = explicit.coefficients
+    fit = fitting.Fit(Segment(field, c, c, np.array(0.02), np.array(2)), 1e-6, False)
+    assert run._limited(fit, 0.01, *all_of)
+    assert not run._limited(fit, 2 * sweeping.LIMITED, *all_of)
+    assert not run._limited(fit._replace(left=10.0), 0.01, *all_of)
+    thrown = fit._replace(segment=fit.segment._replace(first=1e9 * c, second=1e9 * c))
+    with np.errstate(all="ignore"):
+        assert not run._limited(thrown, 0.01, *all_of)
+
+
+def test_the_first_step_suits_a_start_that_is_narrow_in_one_direction():
+    """A quarter of the time in which the force, of size 1 / width, moves particles by root 2 widths there."""
+    width = 0.01
+    energy = gw.FreeEnergy(lambda x: x @ x / 2, gw.Entropy(1.0))
+    run = sweeping._Run(gw.Problem(energy, Gaussian([0.0, 0.0], np.diag([1.0, width**2]))), LEAST, 0, np.inf)
+    assert run.step == pytest.approx(0.25 * np.sqrt(2) * width**2, rel=0.05)
+
+
 @pytest.mark.parametrize(("spent", "more"), [(1 - 1e-9, True), (0.0, False)])
 def test_more_bumps_are_for_what_is_not_the_last_of_the_drop(monkeypatch, spent, more):
     monkeypatch.setattr(features, "COARSE", 0.0)

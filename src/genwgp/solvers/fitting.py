@@ -6,18 +6,21 @@ import numpy as np
 from jaxtyping import Float
 
 from genwgp.energies import FreeEnergy
+from genwgp.layers.base import State
 from genwgp.layers.fields import Field
 from genwgp.solvers import collocation as col
 from genwgp.solvers.features import Features, at_rest, carried
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.particles import Choice
 from genwgp.solvers.segment import FIRST, Segment, constant, equations, grad_mu, stiffness
-from genwgp.solvers.simplified import implicit_start, simplified_newton
+from genwgp.solvers.simplified import Linearised, implicit_start, simplified_newton
 
 RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
 NEARLY, KINKED = 1.02, 1.3  # times the least error: up to there it is as good; the second where V has a kink
+MANY_RIDGES = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-2)  # where whole Jacobians are dear, and a fit costs little
 SLIGHT = (1e-13, 1e-11)  # and these where many bumps must resolve what fewer left; before, tails would blow up
 FITTED = 1e-3  # residual over ||grad mu|| that a segment must reach, or what the features left before it
+TOLERATED, SMALL = 3e-3, 0.1  # the same where whole Jacobians are dear; of what it must reach, where the method stops
 SOLVED, EXACT = 2e-5, 1e-7  # residual over ||grad mu|| where Newton's method may stop, with many features and with few
 TRIMS = 3  # times that outliers are left out of a fit
 OUTLIER = 1000  # squared residual over its upper decile from which a particle is one
@@ -25,23 +28,29 @@ FAST = 0.1  # residual of the predicted velocity over ||grad mu||, up to which N
 FINE = 3.0  # Runge-Kutta steps in the time 1 / |grad v| of stiff particles
 STIFF = 0.99  # quantile of |grad v| of stiff particles; the few above, in the far tail, would take ten times as many
 DENSE = 3  # dimensions up to which whole Jacobians cost little
+NO_WORSE = 1.5  # times what is left elsewhere
 HOPELESS = 1.5  # times what a segment must reach: a residual that settles above it needs a smaller step
 SUBSTEPS = 96  # Runge-Kutta steps in a segment, at most
 
 
 class Fit(NamedTuple):
-    """A segment, and whether it is solved as far as the features allow, but for a few outliers."""
+    """A segment, what it leaves, and whether it is solved as far as the features allow, but for a few outliers."""
 
     segment: Segment
+    left: float
     solved: bool
 
 
 class Explicit(NamedTuple):
-    """Coefficients of grad phi = -grad mu as it stands, what is left of it, the penalty that held-out data chose."""
+    """Coefficients of grad phi = -grad mu as it stands, what is left of it, the penalty that held-out data chose.
+
+    `linearised`: what changes of coefficients do there, once it has been asked for.
+    """
 
     coefficients: Float[np.ndarray, " p"]
     left: float
     penalty: col.Penalty
+    linearised: Linearised
 
 
 def fit_segment(
@@ -66,24 +75,34 @@ def fit_segment(
     segment = segment._replace(substeps=np.array(steps))
     size = float(np.linalg.norm(grad_mu(energy, choice.state) * root[:, :-1]))
     segment, now = _better_start(mean_field, features, segment, explicit, choice, root, size)
-    floor = (SOLVED if features.rich else EXACT) * size
-    enough = max(FITTED * size, 1.5 * explicit.left)
-    dear = features.rich and features.linear  # what is not linear needs whole Jacobians, few features can afford them
-    segment, left = _solved(mean_field, segment, now, choice, root, explicit.penalty, floor, enough, dear)
-    return Fit(segment, left <= enough)
+    dear = _dear(features, choice)
+    enough = max((TOLERATED if dear else FITTED) * size, NO_WORSE * explicit.left)
+    floor = SMALL * enough if dear else (SOLVED if features.rich else EXACT) * size
+    task = _Task(mean_field, choice.state, explicit, floor, enough, dear)
+    segment, left = _solved(task, segment, now, root)
+    return Fit(segment, left, left <= enough)
 
 
-def _solved(
-    mean_field: MeanField,
-    segment: Segment,
-    now: col.Stages,
-    choice: Choice,
-    root,
-    penalty,
-    floor: float,
-    enough: float,
-    dear: bool,
-):
+def _dear(features: Features, choice: Choice) -> bool:
+    """Whether whole Jacobians are: of many features, which are linear so that there is another way, and dimensions."""
+    return features.rich and features.linear and choice.state.x.shape[1] > DENSE
+
+
+class _Task(NamedTuple):
+    """What Newton's method solves: with particles, their velocity as they stand, where it may stop, what it must reach.
+
+    `dear`: many linear features in many dimensions, so that a smaller step is better than a whole Jacobian.
+    """
+
+    mean_field: MeanField
+    state: State
+    explicit: Explicit
+    floor: float
+    enough: float
+    dear: bool
+
+
+def _solved(task: _Task, segment: Segment, now: col.Stages, root) -> tuple[Segment, float]:
     """Newton steps, again without outliers where there are any; the segment, and the residual that it leaves.
 
     Far out on the ridge between two modes, where the start has no mass, a few particles would spoil the fit. Their
@@ -93,29 +112,31 @@ def _solved(
     """
     found: list[tuple[Segment, float]] = []
     while True:
-        segment, now, history = _newton(mean_field, segment, now, choice.state, root, penalty, floor, enough, dear)
+        segment, now, history = _newton(task, segment, now, root)
         e2 = np.nan_to_num((now.residuals**2).sum((1, 2)), nan=np.inf)
         outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
         left = _left(np.where(root[:, 0] > 0, e2, np.inf))
         found.append((segment, left))
-        if history[-1] <= floor or not outlier.any() or len(found) > TRIMS:
-            return next((fit for fit in reversed(found) if fit[1] <= enough), found[-1])
+        if history[-1] <= task.floor or not outlier.any() or len(found) > TRIMS:
+            return next((fit for fit in reversed(found) if fit[1] <= task.enough), found[-1])
         root = np.where(outlier[:, None], 0.0, root)
-        now = col.collocate(mean_field, segment, choice.state, root, penalty)
+        now = col.collocate(task.mean_field, segment, task.state, root, task.explicit.penalty)
 
 
-def _newton(mean_field, segment: Segment, now: col.Stages, state, root, penalty, floor: float, enough: float, dear):
+def _newton(task: _Task, segment: Segment, now: col.Stages, root) -> tuple[Segment, col.Stages, list[float]]:
     """The cheaper method where the other is dear, and it does or tells that this one would not do either.
 
-    `dear`: so much that a smaller step is better. Segment, stages and sizes on the way.
+    Segment, stages and sizes on the way.
     """
+    mean_field, state, penalty = task.mean_field, task.state, task.explicit.penalty
     if state.x.shape[1] > DENSE:
-        found = simplified_newton(mean_field, segment, now, state, root, penalty, floor)
-        if found is not None and not enough < _left((found[1].residuals ** 2).sum((1, 2))) <= HOPELESS * enough:
-            return found
-        if dear:
-            return found or (segment, now, [now.size])
-    return col.solve_segment(mean_field, segment, now, state, root, penalty, floor=floor)
+        c = task.explicit.coefficients if task.dear else segment.first
+        linear = task.explicit.linearised.at(mean_field.now(), segment.field, c, state, root)
+        found = simplified_newton(linear, mean_field, segment, now, state, root, penalty, task.floor)
+        left = _left((found.stages.residuals**2).sum((1, 2)))
+        if task.dear or (found.settled and not task.enough < left <= HOPELESS * task.enough):
+            return found[:3]
+    return col.solve_segment(mean_field, segment, now, state, root, penalty, floor=task.floor)
 
 
 def _left(squares: Float[np.ndarray, " n"]) -> float:
@@ -148,16 +169,18 @@ def explicit_velocity(
     base = _levelled(energy, field, base, choice)
     train, held = (choice.state, _roots(choice)), (hold.state, _roots(hold))
     c, left, weight = base, np.inf, np.zeros(field.size)
-    ridges = SLIGHT + RIDGES if features.fine else RIDGES
+    dear = _dear(features, choice)
+    ridges = SLIGHT + RIDGES if features.fine else MANY_RIDGES if dear else RIDGES
     for _ in range(1 if features.linear else 3):
         fit = col.explicit_fit(energy, field, c, train, held, ridges)
-        best = _chosen(fit.held_out, 1e-6 * fit.before, features.rough)
+        tolerated = TOLERATED * fit.before if dear and last is None else 0.0
+        best = _chosen(fit.held_out, 1e-6 * fit.before, features.rough, tolerated)
         error = float(fit.error[best])
         if not error < min(fit.before, left):
             left = min(left, fit.before)
             break
         c, left, weight = fit.coefficients[best], error, ridges[best] * fit.diagonal
-    return Explicit(c, left, col.Penalty(weight, base))
+    return Explicit(c, left, col.Penalty(weight, base), Linearised())
 
 
 def _predicted(features: Features, last: Segment | None, field: Field, c, h: float) -> Segment:
@@ -190,18 +213,21 @@ def _better_start(
         rest = _levelled(mean_field.now(), segment.field, 0 * segment.first, choice)
         rest = segment._replace(first=rest, second=rest)
         starts.append(start(rest))
-        damped = implicit_start(mean_field, *starts[-1], choice.state, root, penalty)
+        linear = explicit.linearised.at(mean_field.now(), rest.field, rest.first, choice.state, root)
+        damped = implicit_start(linear, *starts[-1], penalty)
         if damped is not None:
             starts.append(start(damped))
     return min(starts, key=lambda pair: pair[1].size)
 
 
-def _chosen(errors: np.ndarray, negligible: float, rough: bool) -> int:
+def _chosen(errors: np.ndarray, negligible: float, rough: bool, tolerated: float = 0.0) -> int:
     """Which of the ridges, in ascending order: the least that is nearly as good as the best, or negligibly bad.
 
     Where a kink leaves errors behind that no ridge helps against, the largest such: with a slight one velocities grow
-    where hardly any particles are, as inside of a ring, and throw those few out.
+    where hardly any particles are, as inside of a ring, and throw those few out. A larger one whose error is tolerated
+    is better still: it settles Newton's method, which a start that a few of the features fit exactly says nothing of.
     """
     errors = np.where(np.isfinite(errors), errors, np.inf)
     good = errors <= max((KINKED if rough else NEARLY) * errors.min(), negligible)
-    return int(np.flatnonzero(good)[-1 if rough else 0])
+    larger = np.flatnonzero(errors <= tolerated)
+    return max(int(np.flatnonzero(good)[-1 if rough else 0]), int(larger.max(initial=0)))

@@ -26,76 +26,120 @@ from genwgp.layers.base import State
 from genwgp.layers.fields import Field
 from genwgp.mesh import Tall
 from genwgp.parts import Rows, over_rows, over_wide
-from genwgp.solvers.collocation import Penalty, Stages, cholesky, collocate
+from genwgp.solvers.collocation import Penalty, Stages, cholesky, collocate, size_of_most
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.segment import Segment
 
 RADAU = np.array([[5, -1], [9, 3]]) / 12
 STEPS = 9  # more would cost as much as a Jacobian
 MEMORY = 5  # steps that the acceleration looks back on
+KEPT = 2  # matrices: those of velocities as the force stands and of none
 SETTLED = 0.03  # relative change of the residual over two steps that tells that it is as small as it gets
 
 
-def simplified_newton(
-    mean_field: MeanField, segment: Segment, now: Stages, state: State, root_weight, penalty: Penalty, floor: float
-) -> tuple[Segment, Stages, list[float]] | None:
-    """The segment, its stages and the sizes on the way; None where the residual neither settles nor is below `floor`.
+class Found(NamedTuple):
+    """The best segment, its stages, the sizes on the way, and whether the residual settled or was small enough."""
 
-    Arguments as in `collocation.solve_segment`.
+    segment: Segment
+    stages: Stages
+    history: list[float]
+    settled: bool
+
+
+class Linear(NamedTuple):
+    """B and E (n, e, p) of the equations of particles that stand, and their products B^T B, B^T E, E^T E."""
+
+    still: Rows | Tall
+    moved: Rows | Tall
+    products: tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+class Linearised:
+    """The `Linear` of the present particles, kept while only the duration changes from one attempt to the next."""
+
+    def __init__(self):
+        self._kept: dict[bytes, Linear] = {}
+
+    def at(self, energy: FreeEnergy, field: Field, c, state: State, root_weight) -> Linear:
+        """Of velocities with coefficients c; the same particles and field each time, but for their weights."""
+        key = np.asarray(c).tobytes() + np.asarray(root_weight).tobytes()
+        if key not in self._kept:
+            while len(self._kept) >= KEPT:
+                del self._kept[next(iter(self._kept))]
+            still, moved = _columns(energy, field, c, (state, root_weight))
+            products = still.inner(still), still.inner(moved), moved.inner(moved)
+            self._kept[key] = Linear(still, moved, products)
+        return self._kept[key]
+
+
+def simplified_newton(
+    linear: Linear,
+    mean_field: MeanField,
+    segment: Segment,
+    now: Stages,
+    state: State,
+    root_weight,
+    penalty: Penalty,
+    floor: float,
+) -> Found:
+    """Newton steps with the matrix of `linear` until the residual settles or, of most particles, is below `floor`.
+
+    Other arguments as in `collocation.solve_segment`.
     """
-    model = _model(mean_field.now(), segment, state, root_weight, penalty)
-    if model is None:
-        return None
-    history, residuals, moves = [now.size], [_rows(now)], []
-    for _ in range(STEPS):
-        if not np.isfinite(now.size):
-            return None
-        moves.append(_move(model, segment, residuals, moves))
+    factor = _factor(linear, segment, penalty)
+    best, least, history = (segment, now), _most(now), [now.size]
+    residuals, moves = [_rows(now)], []
+    for _ in range(STEPS if factor else 0):
+        moves.append(_move(linear, factor, segment, penalty, residuals, moves))
         segment = segment.changed(moves[-1])
         now = collocate(mean_field, segment, state, root_weight, penalty)
         residuals.append(_rows(now))
         history.append(now.size)
-        if now.size <= floor or (len(history) > 3 and abs(now.size / history[-3] - 1) < SETTLED):
-            return segment, now, history
-    return None
+        if not np.isfinite(now.size):
+            break
+        if _most(now) < least:
+            best, least = (segment, now), _most(now)
+        if least <= floor or (len(history) > 3 and abs(now.size / history[-3] - 1) < SETTLED):
+            return Found(*best, history, True)
+    return Found(*best, history, False)
 
 
-def implicit_start(
-    mean_field: MeanField, rest: Segment, now: Stages, state: State, root_weight, penalty: Penalty
-) -> Segment | None:
+def implicit_start(linear: Linear, rest: Segment, now: Stages, penalty: Penalty) -> Segment | None:
     """One step of the method from a segment in which nothing moves: the linearly implicit step of Radau.
 
     Where forces are steep a velocity that stays as it is throws particles past where they would come to rest; this one
     is damped there. None where the matrix cannot be factorised.
     """
-    model = _model(mean_field.now(), rest, state, root_weight, penalty)
-    return None if model is None else rest.changed(_move(model, rest, [_rows(now)], []))
+    factor = _factor(linear, rest, penalty)
+    return rest.changed(_move(linear, factor, rest, penalty, [_rows(now)], [])) if factor else None
 
 
 def _rows(stages: Stages) -> Float[np.ndarray, "2 n e"]:
     return stages.residuals.swapaxes(0, 1)
 
 
-class _Model(NamedTuple):
-    """B and h E (n, e, p) of the equations of the particles, and the factor of J^T J with the penalty."""
-
-    still: Rows | Tall
-    moved: Rows | Tall
-    factor: Any
-    penalty: Penalty
+def _most(stages: Stages) -> float:
+    """The residual of most particles."""
+    return size_of_most((stages.residuals**2).sum((1, 2)))
 
 
-def _model(energy: FreeEnergy, segment: Segment, state: State, root_weight, penalty: Penalty) -> _Model | None:
-    """None where the matrix cannot be factorised: it is not finite, or singular to rounding."""
-    still, moved = _columns(energy, segment.field, segment.first, (state, root_weight))
-    moved = float(segment.duration) * moved
-    cross = np.kron(RADAU, still.inner(moved))
-    gram = np.kron(np.eye(2), still.inner(still)) + cross + cross.T + np.kron(RADAU.T @ RADAU, moved.inner(moved))
-    factor = cholesky(gram, np.tile(penalty.weight, 2), segment.field)
-    return None if factor is None else _Model(still, moved, factor, penalty)
+def _factor(linear: Linear, segment: Segment, penalty: Penalty) -> Any:
+    """The factor of J^T J with the penalty; None where there is none: it is not finite, or singular to rounding."""
+    h = float(segment.duration)
+    still, cross, moved = linear.products
+    cross = h * np.kron(RADAU, cross)
+    gram = np.kron(np.eye(2), still) + cross + cross.T + h**2 * np.kron(RADAU.T @ RADAU, moved)
+    return cholesky(gram, np.tile(penalty.weight, 2), segment.field)
 
 
-def _move(model: _Model, segment: Segment, residuals: list[np.ndarray], moves: list[np.ndarray]) -> np.ndarray:
+def _move(
+    linear: Linear,
+    factor: Any,
+    segment: Segment,
+    penalty: Penalty,
+    residuals: list[np.ndarray],
+    moves: list[np.ndarray],
+) -> np.ndarray:
     """The step from where the combination of earlier moves would leave least."""
     rest, back = residuals[-1], np.zeros((2, segment.field.size))
     if moves:
@@ -103,10 +147,10 @@ def _move(model: _Model, segment: Segment, residuals: list[np.ndarray], moves: l
         shares = np.linalg.lstsq(np.stack([a.ravel() for a in changes], 1), rest.ravel(), rcond=1e-10)[0]
         rest = rest - sum(a * change for a, change in zip(shares, changes, strict=True))
         back = sum((a * move for a, move in zip(shares, moves[-MEMORY:], strict=True)), back)
-    pull = model.penalty.pull(segment._replace(first=segment.first - back[0], second=segment.second - back[1]))
+    pull = penalty.pull(segment._replace(first=segment.first - back[0], second=segment.second - back[1]))
     by = lambda matrix: np.stack([matrix.transposed(a) for a in rest])
-    slope = by(model.still) + RADAU.T @ by(model.moved) + pull
-    return -cho_solve(model.factor, slope.ravel(), check_finite=False).reshape(2, -1) - back
+    slope = by(linear.still) + float(segment.duration) * RADAU.T @ by(linear.moved) + pull
+    return -cho_solve(factor, slope.ravel(), check_finite=False).reshape(2, -1) - back
 
 
 @over_rows

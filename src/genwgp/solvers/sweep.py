@@ -24,7 +24,7 @@ from genwgp.layers.base import State
 from genwgp.layers.fields import Field, Waves
 from genwgp.problem import Problem
 from genwgp.solvers.features import Features
-from genwgp.solvers.fitting import Explicit, explicit_velocity, fit_segment
+from genwgp.solvers.fitting import NO_WORSE, Explicit, Fit, explicit_velocity, fit_segment
 from genwgp.solvers.keeper import Keeper, Kept, fitting
 from genwgp.solvers.learning import Learner
 from genwgp.solvers.mean_field import MeanField, carry
@@ -50,6 +50,7 @@ OWN = 0.5  # residual over its own |grad mu| up to which it is all the same: on 
 REFUSED = 4  # steps halved before they do not do any more (what is not linear may only need a smaller step)
 FALL = 5.0  # largest over smallest speed in a segment
 SHARES = 6  # a horizon is reached in so many steps at least, and a layer's length is known from inside of them
+LIMITED = 0.05  # residual over ||grad mu|| up to which a segment may be as good as any features make it
 TRIES = 10  # step sizes tried for one segment
 GROWTH, AFTER_REFUSAL = 2.5, 1.4  # of the step from one segment to the next, at most; where a larger one did not do
 RISEN = 3  # those that may bring a density at the equilibrium farther from it
@@ -243,11 +244,16 @@ class _Run:
         return max(spread, self.energy.diffusion * np.sqrt(self.test.x.shape[1]) / max(slope, 1e-300))
 
     def _first_step(self) -> float:
-        """A quarter of the time in which grad mu would move a particle by the size of what it starts from."""
-        slope = rms(grad_mu(self.energy, self.test))
-        spread = np.sqrt((np.asarray(self.test.x).std(0) ** 2).sum())
-        length = min(spread, 2 * self.test.x.shape[1] / rms(self.test.score))
-        return 0.25 * length / max(slope, 1e-12 * length)
+        """A quarter of the time in which grad mu would move a particle by the size of what it starts from.
+
+        In each direction by the size in that one: that of a start which is narrow in some of them, or made of narrow
+        parts.
+        """
+        gradient, x = grad_mu(self.energy, self.test), np.asarray(self.test.x)
+        variance, axes = np.linalg.eigh(np.atleast_2d(np.cov(x, rowvar=False)))
+        sizes = np.sqrt(x.shape[1] * np.maximum(variance, 1e-12 * variance[-1]))
+        shortest = 2 * x.shape[1] / rms(self.test.score)
+        return 0.25 / max(rms(gradient @ axes / sizes), rms(gradient) / shortest, 1e-12)
 
     def kept(self) -> Kept:
         """All that has changed since the start: with it another process finds the same next segment."""
@@ -327,7 +333,7 @@ class _Run:
                 if self._near() and risen == RISEN:
                     break
                 continue
-            if (fit.solved or not self.features.rich) and probe < tol:
+            if probe < tol and (fit.solved or not self.features.rich or self._limited(fit, unresolved, *all_of)):
                 self._accept(fit.segment, states, speeds, probe)
                 if not self._spent():
                     self.features.judge(unresolved)
@@ -342,6 +348,24 @@ class _Run:
         if self._near():
             raise Failure("stalled", self._stays())
         raise Failure("failed", f"no step was small enough at time {self.time:.4g} (residual {probe:.2g})")
+
+    def _limited(self, fit: Fit, unresolved: float, *all_of: Choice) -> bool:
+        """Whether other features, placed where the segment ends, would leave no less of the force there than it does.
+
+        Then a smaller step would not do better. What features left before it may say little of them: at a start that
+        the structured ones fit exactly, nothing.
+        """
+        if not self.features.linear or unresolved > LIMITED:
+            return False
+        segment = fit.segment
+        moved = [choice._replace(state=carry(self.energy, segment, 0.0, 1.0, choice.state)) for choice in all_of]
+        if not all(np.isfinite(np.asarray(part)).all() for choice in moved for part in choice.state):
+            return False
+        energy, state = self.mean_field.moved(segment).now(), moved[0].state
+        slope = np.asarray(velocity_gradient(segment, state))
+        field = self._placed(energy, state, slope, self.time + float(segment.duration))
+        afresh = explicit_velocity(energy, self.features, segment, field, *self._affordable(field, *moved))
+        return fit.left <= NO_WORSE * afresh.left
 
     def _rises(self, segment: Segment, state: State) -> bool:
         """Whether F is higher than before by more than RISE of the drop so far, or not finite.
@@ -397,10 +421,14 @@ class _Run:
     def _field(self) -> Field:
         state = self._choose(min(4096, self.settings.pool // 2)).state
         slope = np.asarray(velocity_gradient(self.segments[-1], state)) if self.segments else None
+        return self._placed(self.energy, state, slope, self.time)
+
+    def _placed(self, energy: FreeEnergy, state: State, slope, time: float) -> Field:
+        """The field of a segment that begins at this time, its features where the particles are."""
         try:
-            return self.features.place(self.energy, np.asarray(state.x), slope, self.rng, self.time)
+            return self.features.place(energy, np.asarray(state.x), slope, self.rng, time)
         except LinAlgError:  # a covariance that is singular, or not finite
-            message = f"the particles have gathered in a point or a line at time {self.time:.4g}"
+            message = f"the particles have gathered in a point or a line at time {time:.4g}"
             raise Failure("failed", message) from None
 
     @np.errstate(over="ignore", invalid="ignore")
