@@ -58,7 +58,7 @@ class Case:
         return self.features.place(self.energy, x, None, np.random.default_rng(0))
 
     def learned(self, learner):
-        return learner.field(self.energy, self.field(), self.fit, self.train, np.random.default_rng(1))
+        return learner.field(self.energy, self.field(), self.fit, self.train, np.random.default_rng(1))[0]
 
 
 @cache
@@ -96,7 +96,7 @@ def test_nothing_is_learned_where_the_other_features_have_the_force():
     """V and the Gaussian start are among them; and where it did not pay it is not tried again at once."""
     made, learner = Case(lambda x: -0.5 * (x @ x)), Learner()
     field = made.field()
-    assert learner.field(made.energy, field, made.fit, made.train, np.random.default_rng(1)) is field
+    assert learner.field(made.energy, field, made.fit, made.train, np.random.default_rng(1))[0] is field
     assert learner.waves is None
     assert learner.futile == 0
 
@@ -111,7 +111,7 @@ def test_what_does_not_pay_is_not_tried_again_before_much_more_is_left(monkeypat
 
     field = made.field()
     for tries in range(2):
-        assert learner.field(made.energy, field, fit, made.train, np.random.default_rng(1)) is field
+        assert learner.field(made.energy, field, fit, made.train, np.random.default_rng(1))[0] is field
         assert learner.waves is None
         assert learner.futile == made.fit(field).left / made.size()
         assert len(fits) == learning.BEGIN + 2 + tries

@@ -140,7 +140,7 @@ def test_steps_that_are_too_long_for_it_end_at_the_best_of_them():
     assert not found.settled
     assert np.isfinite(found.stages.size)
     assert len(found.history) > 2
-    most = lambda stages: col.size_of_most((stages.residuals**2).sum((1, 2)))
+    most = lambda stages: col.size_of_most(stages.squares)
     assert most(found.stages) <= most(now)
     again = col.collocate(mean_field, found.segment, state, root, penalty)
     np.testing.assert_array_equal(again.residuals, found.stages.residuals)

@@ -66,6 +66,11 @@ class Stages(NamedTuple):
     residuals: Float[np.ndarray, "n 2 e"]
     size: float
 
+    @property
+    def squares(self) -> Float[np.ndarray, " n"]:
+        """Squared residual of each particle, summed over both Radau points."""
+        return (self.residuals**2).sum((1, 2))
+
 
 def collocate(mean_field: MeanField, segment: Segment, state: State, root_weight, penalty: Penalty) -> Stages:
     """The collocation equations at the present coefficients."""

@@ -113,7 +113,7 @@ def _solved(task: _Task, segment: Segment, now: col.Stages, root) -> tuple[Segme
     found: list[tuple[Segment, float]] = []
     while True:
         segment, now, history = _newton(task, segment, now, root)
-        e2 = np.nan_to_num((now.residuals**2).sum((1, 2)), nan=np.inf)
+        e2 = np.nan_to_num(now.squares, nan=np.inf)
         outlier = e2 > OUTLIER * np.quantile(e2, 0.9)
         left = _left(np.where(root[:, 0] > 0, e2, np.inf))
         found.append((segment, left))
@@ -133,7 +133,7 @@ def _newton(task: _Task, segment: Segment, now: col.Stages, root) -> tuple[Segme
         c = task.explicit.coefficients if task.dear else segment.first
         linear = task.explicit.linearised.at(mean_field.now(), segment.field, c, state, root)
         found = simplified_newton(linear, mean_field, segment, now, state, root, penalty, task.floor)
-        left = _left((found.stages.residuals**2).sum((1, 2)))
+        left = _left(found.stages.squares)
         if task.dear or (found.settled and not task.enough < left <= HOPELESS * task.enough):
             return found[:3]
     return col.solve_segment(mean_field, segment, now, state, root, penalty, floor=task.floor)

@@ -54,13 +54,17 @@ class Learner:
         fit: Callable[[Field], Explicit],
         choice: Choice,
         rng: np.random.Generator,
-    ) -> Field:
-        """The field, whose last waves learn nothing, or with those that have learned in their place where they pay."""
+    ) -> tuple[Field, Explicit]:
+        """The field, whose last waves learn nothing, or with those that have learned in their place where they pay.
+
+        With what `fit` makes of it.
+        """
         force = grad_mu(energy, choice.state)
         size = float(np.linalg.norm(force * np.sqrt(choice.weight)[:, None])) + TINY
-        plain = fit(field).left / size
+        untaught = fit(field)
+        plain = untaught.left / size
         if not plain > max(WORTH, AGAIN * self.futile):
-            return field
+            return field, untaught
         x = np.asarray(choice.state.x)
         frame = Frame.of(x)
         own = self.waves or frame.inside(waves_across(energy, x, rng, COUNT))
@@ -76,7 +80,7 @@ class Learner:
                 break
         pays = left[-1] < PAYS * plain
         self.waves, self.futile = (own, 0.0) if pays else (None, plain)
-        return taught if pays else field
+        return (taught, fitted) if pays else (field, untaught)
 
 
 def replaced(field: Field, waves: Waves) -> Field:

@@ -87,7 +87,7 @@ def simplified_newton(
     Other arguments as in `collocation.solve_segment`.
     """
     factor = _factor(linear, segment, penalty)
-    best, least, history = (segment, now), _most(now), [now.size]
+    best, least, history = (segment, now), size_of_most(now.squares), [now.size]
     residuals, moves = [_rows(now)], []
     for _ in range(STEPS if factor else 0):
         moves.append(_move(linear, factor, segment, penalty, residuals, moves))
@@ -97,8 +97,9 @@ def simplified_newton(
         history.append(now.size)
         if not np.isfinite(now.size):
             break
-        if _most(now) < least:
-            best, least = (segment, now), _most(now)
+        most = size_of_most(now.squares)
+        if most < least:
+            best, least = (segment, now), most
         if least <= floor or (len(history) > 3 and abs(now.size / history[-3] - 1) < SETTLED):
             return Found(*best, history, True)
     return Found(*best, history, False)
@@ -116,11 +117,6 @@ def implicit_start(linear: Linear, rest: Segment, now: Stages, penalty: Penalty)
 
 def _rows(stages: Stages) -> Float[np.ndarray, "2 n e"]:
     return stages.residuals.swapaxes(0, 1)
-
-
-def _most(stages: Stages) -> float:
-    """The residual of most particles."""
-    return size_of_most((stages.residuals**2).sum((1, 2)))
 
 
 def _factor(linear: Linear, segment: Segment, penalty: Penalty) -> Any:

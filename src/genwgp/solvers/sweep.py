@@ -413,10 +413,14 @@ class _Run:
         last, field = self.segments[-1] if self.segments else None, self._field()
         fit = lambda field, choices: explicit_velocity(self.energy, self.features, last, field, *choices)
         choices = self._affordable(field, *all_of)
-        if isinstance(field.terms[-1], Waves):
-            field = self.learner.field(self.energy, field, lambda field: fit(field, choices), choices[0], self.rng)
-        affordable = self._affordable(field, *all_of)
-        return field, affordable[0], fit(field, affordable)
+        if not isinstance(field.terms[-1], Waves):
+            return field, choices[0], fit(field, choices)
+        of_these = lambda field: fit(field, choices)
+        field, explicit = self.learner.field(self.energy, field, of_these, choices[0], self.rng)
+        fewer = self._affordable(field, *all_of)  # of a field that has more features now
+        if len(fewer[0].index) == len(choices[0].index):
+            return field, choices[0], explicit
+        return field, fewer[0], fit(field, fewer)
 
     def _field(self) -> Field:
         state = self._choose(min(4096, self.settings.pool // 2)).state
