@@ -156,16 +156,16 @@ class Tall:
         pairs = zip(self.parts, other.parts, strict=True)
         return np.asarray(sum(np.asarray(_inner(self.mesh, a, b)) for a, b in pairs))
 
-    def transposed(self, rows: Float[np.ndarray, "n e"]) -> Float[np.ndarray, " q"]:
-        """A^T r."""
-        size = len(self.parts[0])
-        filled = np.zeros((size * len(self.parts), rows.shape[1]))
-        filled[: self.n] = rows
+    def transposed(self, rows: Float[np.ndarray, "n e *k"]) -> Float[np.ndarray, "q *k"]:
+        """A^T r, for one right side or several."""
+        size, shape = len(self.parts[0]), rows.shape[2:]
+        filled = np.zeros((size * len(self.parts), rows.shape[1], int(np.prod(shape))))
+        filled[: self.n] = rows.reshape(*rows.shape[:2], -1)
         split = NamedSharding(self.mesh, SPLIT)
-        parts = [_put(filled[i * size : (i + 1) * size, :, None], split) for i in range(len(self.parts))]
-        return self.inner(Tall(self.mesh, parts, self.n))[:, 0]
+        parts = [_put(filled[i * size : (i + 1) * size], split) for i in range(len(self.parts))]
+        return self.inner(Tall(self.mesh, parts, self.n)).reshape(-1, *shape)
 
-    def times(self, c: Float[np.ndarray, " q"]) -> Float[np.ndarray, "n e"]:
+    def times(self, c: Float[np.ndarray, "q *k"]) -> Float[np.ndarray, "n e *k"]:
         """A c."""
         whole = everywhere(self.mesh, np.asarray(c))
         return np.concatenate([np.asarray(_times(self.mesh, a, whole)) for a in self.parts])[: self.n]

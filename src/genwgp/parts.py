@@ -187,13 +187,13 @@ class Rows(eqx.Module):
         """A^T B."""
         return np.asarray(self.flat.T @ other.flat)
 
-    def transposed(self, rows: Float[np.ndarray, "n e"]) -> Float[np.ndarray, " q"]:
-        """A^T r."""
-        return np.asarray(self.flat.T @ rows.ravel())
+    def transposed(self, rows: Float[np.ndarray, "n e *k"]) -> Float[np.ndarray, "q *k"]:
+        """A^T r, for one right side or several."""
+        return np.asarray(self.flat.T @ rows.reshape(-1, *rows.shape[2:]))
 
-    def times(self, c: Float[np.ndarray, " q"]) -> Float[np.ndarray, "n e"]:
+    def times(self, c: Float[np.ndarray, "q *k"]) -> Float[np.ndarray, "n e *k"]:
         """A c."""
-        return np.asarray(self.flat @ c).reshape(self.matrix.shape[:2])
+        return np.asarray(self.flat @ c).reshape(*self.matrix.shape[:2], *c.shape[1:])
 
 
 def _join(parts: tuple) -> Any:

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from genwgp.additive import additive
 from genwgp.formula import Form, Formula
 
+TINY = 1e-300  # divides zeros
 Rates = tuple[Float[Array, " d"], Float[Array, ""], Float[Array, " d"]]
 
 
@@ -31,6 +32,18 @@ class Tangent(NamedTuple):
     velocity: Float[Array, "d p"]
     divergence: Float[Array, " p"]
     source: Float[Array, "d p"]
+
+
+class Along(NamedTuple):
+    """The same for features whose gradients keep their directions: grad f_j = sum_r gradient_rj g_rj everywhere.
+
+    value (p,), gradient (r, p), divergence (p,), and source (r, p) of grad lap f_j + Hess f_j u = sum_r source_rj g_rj.
+    """
+
+    value: Float[Array, " p"]
+    gradient: Float[Array, "r p"]
+    divergence: Float[Array, " p"]
+    source: Float[Array, "r p"]
 
 
 class AbstractTerm(eqx.Module):
@@ -62,7 +75,30 @@ class AbstractTerm(eqx.Module):
         return Tangent(jax.grad(self.value)(c, x), *jax.jacfwd(lambda c: self.rates(c, x, u))(c))
 
 
-class Quadratic(AbstractTerm):
+class AbstractDirected(AbstractTerm):
+    """A term whose features have gradients of fixed directions: r numbers for each at a point say what d would."""
+
+    @property
+    @abstractmethod
+    def directions(self) -> Float[Array, "r p d"]:
+        """g_rj."""
+
+    @abstractmethod
+    def along(self, x: Float[Array, " d"], u: Float[Array, " d"]) -> Along:
+        """The features at x."""
+
+    def stretch(self, matrix: Float[Array, "d d"]) -> Float[Array, "r p"]:
+        """g . A g / |g|^2 for a symmetric matrix A; zero where g is."""
+        g = self.directions
+        return ((g @ matrix) * g).sum(-1) / jnp.maximum((g**2).sum(-1), TINY)
+
+    def tangent(self, c, x, u):
+        value, gradient, divergence, source = self.along(x, u)
+        outside = lambda numbers: (self.directions * numbers[..., None]).sum(0).T
+        return Tangent(value, outside(gradient), divergence, outside(source))
+
+
+class Quadratic(AbstractDirected):
     """phi = sum_{i<=j} Q_ij y_i y_j / (1 + delta_ij) + q . y + r, y = x - centre: Gaussian-to-Gaussian flows.
 
     The constant r moves nothing: with it phi is the chemical potential, with the opposite sign, where v = -grad mu.
@@ -95,18 +131,33 @@ class Quadratic(AbstractTerm):
         Q, q, _ = self._split(c)
         return Q @ (x - self.centre) + q, jnp.trace(Q), Q @ u
 
-    def tangent(self, c, x, u):
+    @property
+    def directions(self):
+        """e_i and e_j of y_i y_j, i < j; of a square and a linear one e_i alone, of the constant none."""
         i, j = np.triu_indices(self.dim)
-        unit, same = np.eye(self.dim), np.where(i == j, 1.0, 0.0)
-        to_i, to_j = jnp.asarray(unit[:, i], x.dtype), jnp.asarray(np.where(i == j, 0, unit[:, j]), x.dtype)
-        pull = lambda w: to_i * w[j] + to_j * w[i]
-        y, one, none = x - self.centre, jnp.eye(self.dim, dtype=c.dtype), jnp.zeros((self.dim, 1), c.dtype)
-        products = y[i] * y[j] * jnp.asarray(1 - same / 2, x.dtype)
-        return Tangent(
-            jnp.concatenate([products, _affine(y)]),
-            jnp.concatenate([pull(y), one, none], 1),
-            jnp.concatenate([jnp.asarray(same, c.dtype), jnp.zeros(self.dim + 1, c.dtype)]),
-            jnp.concatenate([pull(u), 0 * one, none], 1),
+        unit = np.eye(self.dim)
+        first, second = unit[i], np.where((i == j)[:, None], 0, unit[j])
+        rest = np.zeros((self.dim + 1, self.dim))
+        stacked = [np.concatenate([first, unit, rest[:1]]), np.concatenate([second, rest])]
+        return jnp.asarray(np.stack(stacked), self.centre.dtype)
+
+    def stretch(self, matrix):
+        i, j = np.triu_indices(self.dim)
+        rest, diagonal = jnp.zeros_like(matrix, shape=(self.dim + 1,)), jnp.diagonal(matrix)
+        alone = jnp.concatenate([diagonal, rest[:1]])
+        second = jnp.where(jnp.asarray(i == j), 0, diagonal[j])
+        return jnp.stack([jnp.concatenate([diagonal[i], alone]), jnp.concatenate([second, rest])])
+
+    def along(self, x, u):
+        i, j = np.triu_indices(self.dim)
+        same = np.where(i == j, 1.0, 0.0)
+        y, one, none = x - self.centre, jnp.ones_like(x), jnp.zeros_like(x, shape=(self.dim + 1,))
+        pulled = lambda w, linear: jnp.stack([jnp.concatenate([w[j], linear]), jnp.concatenate([w[i], none])])
+        return Along(
+            jnp.concatenate([y[i] * y[j] * jnp.asarray(1 - same / 2, x.dtype), _affine(y)]),
+            pulled(y, jnp.concatenate([one, none[:1]])),
+            jnp.concatenate([jnp.asarray(same, x.dtype), none]),
+            pulled(u, none),
         )
 
 
@@ -175,7 +226,7 @@ def _dot(a: Float[Array, "d *#p"], b: Float[Array, "d *#p"]) -> Float[Array, " *
     return (a * b).sum(0)
 
 
-class Waves(AbstractTerm):
+class Waves(AbstractDirected):
     """phi = sum_j c_j exp(-(w_j . x + b_j)^2 / 2): bumps of one coordinate each, in any dimension.
 
     Along w_j, and constant across it: a sum of functions of single coordinates is made of those along the axes.
@@ -195,9 +246,13 @@ class Waves(AbstractTerm):
         _, first, bent, source = self._profiles(x, u)
         return (c * first) @ self.weight, c @ bent, (c * source) @ self.weight
 
-    def tangent(self, c, x, u):
+    @property
+    def directions(self):
+        return self.weight[None]
+
+    def along(self, x, u):
         value, first, bent, source = self._profiles(x, u)
-        return Tangent(value, self.weight.T * first, bent, self.weight.T * source)
+        return Along(value, first[None], bent, source[None])
 
     def _profiles(self, x, u):
         """Of each wave: its value, and what its gradient, its Laplacian and its source are along w."""

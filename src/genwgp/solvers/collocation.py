@@ -31,6 +31,7 @@ from genwgp.layers.base import State
 from genwgp.layers.fields import Field
 from genwgp.mesh import Tall
 from genwgp.parts import Rows, over_rows, over_wide
+from genwgp.solvers.directed import is_directed, standing
 from genwgp.solvers.jacobian import jacobian
 from genwgp.solvers.mean_field import MeanField, carry
 from genwgp.solvers.segment import FIRST, Segment, constant, equations
@@ -168,7 +169,8 @@ def _standing(field: Field, c, particles) -> Float[Array, "n e p"]:
 
 def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> ExplicitFit:
     """One Gauss-Newton step from c on `train`, for each ridge; `train` and `hold` are (particles, root of weights)."""
-    b, b_held = (_standing(field, c, part) for part in (train, hold))
+    directed = is_directed(field, train[0].x.shape[1])
+    b, b_held = (standing(field, c, *part) if directed else _standing(field, c, part) for part in (train, hold))
     still = lambda part: np.asarray(equations(energy, constant(field, c), FIRST, part[0])) * np.asarray(part[1])
     rest, rest_held = still(train), still(hold)
     gram, slope = b.inner(b), b.transposed(rest)

@@ -9,7 +9,9 @@ from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
 from genwgp.solvers import collocation as col
+from genwgp.solvers.directed import DENSE
 from genwgp.solvers.features import Features, at_rest, carried
+from genwgp.solvers.jacobian import affordable
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.particles import Choice
 from genwgp.solvers.segment import FIRST, Segment, constant, equations, grad_mu, stiffness
@@ -27,7 +29,6 @@ OUTLIER = 1000  # squared residual over its upper decile from which a particle i
 FAST = 0.1  # residual of the predicted velocity over ||grad mu||, up to which Newton's method starts from it
 FINE = 3.0  # Runge-Kutta steps in the time 1 / |grad v| of stiff particles
 STIFF = 0.99  # quantile of |grad v| of stiff particles; the few above, in the far tail, would take ten times as many
-DENSE = 3  # dimensions up to which whole Jacobians cost little
 NO_WORSE = 1.5  # times what is left elsewhere
 HOPELESS = 1.5  # times what a segment must reach: a residual that settles above it needs a smaller step
 SUBSTEPS = 96  # Runge-Kutta steps in a segment, at most
@@ -75,7 +76,7 @@ def fit_segment(
     segment = segment._replace(substeps=np.array(steps))
     size = float(np.linalg.norm(grad_mu(energy, choice.state) * root[:, :-1]))
     segment, now = _better_start(mean_field, features, segment, explicit, choice, root, size)
-    dear = _dear(features, choice)
+    dear = _dear(features, field, choice)
     enough = max((TOLERATED if dear else FITTED) * size, NO_WORSE * explicit.left)
     floor = SMALL * enough if dear else (SOLVED if features.rich else EXACT) * size
     task = _Task(mean_field, choice.state, explicit, floor, enough, dear)
@@ -83,9 +84,13 @@ def fit_segment(
     return Fit(segment, left, left <= enough)
 
 
-def _dear(features: Features, choice: Choice) -> bool:
-    """Whether whole Jacobians are: of many features, which are linear so that there is another way, and dimensions."""
-    return features.rich and features.linear and choice.state.x.shape[1] > DENSE
+def _dear(features: Features, field: Field, choice: Choice) -> bool:
+    """Whether whole Jacobians are, of fields for which there is another way: linear ones in many dimensions.
+
+    Where features are many, or there is no memory for it.
+    """
+    n, d = choice.state.x.shape
+    return features.linear and d > DENSE and (features.rich or n > affordable(field, d))
 
 
 class _Task(NamedTuple):
@@ -169,7 +174,7 @@ def explicit_velocity(
     base = _levelled(energy, field, base, choice)
     train, held = (choice.state, _roots(choice)), (hold.state, _roots(hold))
     c, left, weight = base, np.inf, np.zeros(field.size)
-    dear = _dear(features, choice)
+    dear = _dear(features, field, choice)
     ridges = SLIGHT + RIDGES if features.fine else MANY_RIDGES if dear else RIDGES
     for _ in range(1 if features.linear else 3):
         fit = col.explicit_fit(energy, field, c, train, held, ridges)

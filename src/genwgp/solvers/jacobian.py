@@ -23,13 +23,20 @@ from jaxtyping import Array, Float
 
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
+from genwgp.layers.fields import Field
 from genwgp.mesh import Tall
 from genwgp.parts import Rows, over_parts, over_rows, over_wide
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.pairs import felt, few_of
 from genwgp.solvers.segment import FIRST, Segment, advance, advance_point, integrator_steps
 
+MEMORY = 1e9  # bytes
 COARSER = 2  # steps of the motion in one of its derivative, of which Newton's method needs less accuracy
+
+
+def affordable(field: Field, dim: int) -> int:
+    """Particles whose Jacobian fits the memory: it has 4 p (d + 1) numbers of each."""
+    return int(MEMORY // (32 * field.size * (dim + 1)))
 
 
 class _Linear(NamedTuple):

@@ -27,6 +27,7 @@ from genwgp.layers.fields import Field
 from genwgp.mesh import Tall
 from genwgp.parts import Rows, over_rows, over_wide
 from genwgp.solvers.collocation import Penalty, Stages, cholesky, collocate, size_of_most
+from genwgp.solvers.directed import Directed, is_directed, linearised, products
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.segment import Segment
 
@@ -49,8 +50,8 @@ class Found(NamedTuple):
 class Linear(NamedTuple):
     """B and E (n, e, p) of the equations of particles that stand, and their products B^T B, B^T E, E^T E."""
 
-    still: Rows | Tall
-    moved: Rows | Tall
+    still: Rows | Tall | Directed
+    moved: Rows | Tall | Directed
     products: tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -66,10 +67,17 @@ class Linearised:
         if key not in self._kept:
             while len(self._kept) >= KEPT:
                 del self._kept[next(iter(self._kept))]
-            still, moved = _columns(energy, field, c, (state, root_weight))
-            products = still.inner(still), still.inner(moved), moved.inner(moved)
-            self._kept[key] = Linear(still, moved, products)
+            self._kept[key] = _linear(energy, field, c, state, root_weight)
         return self._kept[key]
+
+
+def _linear(energy: FreeEnergy, field: Field, c, state: State, root_weight) -> Linear:
+    if is_directed(field, state.x.shape[1]):
+        b, e = linearised(energy, field, c, state, root_weight)
+        bb, be, ee = products([(b, b), (b, e), (e, e)])
+        return Linear(b, e, (bb, be, ee))
+    b, e = _columns(energy, field, c, (state, root_weight))
+    return Linear(b, e, (b.inner(b), b.inner(e), e.inner(e)))
 
 
 def simplified_newton(

@@ -23,8 +23,10 @@ from genwgp.errors import InputError
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field, Waves
 from genwgp.problem import Problem
+from genwgp.solvers import directed
 from genwgp.solvers.features import Features
 from genwgp.solvers.fitting import NO_WORSE, Explicit, Fit, explicit_velocity, fit_segment
+from genwgp.solvers.jacobian import affordable
 from genwgp.solvers.keeper import Keeper, Kept, fitting
 from genwgp.solvers.learning import Learner
 from genwgp.solvers.mean_field import MeanField, carry
@@ -55,7 +57,7 @@ TRIES = 10  # step sizes tried for one segment
 GROWTH, AFTER_REFUSAL = 2.5, 1.4  # of the step from one segment to the next, at most; where a larger one did not do
 RISEN = 3  # those that may bring a density at the equilibrium farther from it
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
-MEMORY, ENOUGH_FOR = 1e9, 4  # bytes of a Jacobian; equations for each coefficient, whatever that takes
+ENOUGH_FOR = 4  # equations for each coefficient, whatever memory that takes
 LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
 STALL, BLIND = 6, 0.95  # segments without progress that end a sweep; residual over the force where two are enough
 STUCK = 16  # those without progress, hardly anything of the force resolved, that end it farther from the equilibrium
@@ -403,9 +405,10 @@ class _Run:
         return choice._replace(weight=weight / weight.sum())
 
     def _affordable(self, field: Field, *choices: Choice) -> list[Choice]:
-        """So many of them that a Jacobian, 4 p (d + 1) numbers each, fits the memory, or else as p features need."""
-        equations = self.test.x.shape[1] + 1
-        n = max(int(MEMORY // (32 * field.size * equations)), ENOUGH_FOR * field.size // equations)
+        """So many of them that their matrices fit the memory, or else as p features need."""
+        d = self.test.x.shape[1]
+        n = directed.affordable(field) if directed.is_directed(field, d) else affordable(field, d)
+        n = max(n, ENOUGH_FOR * field.size // (d + 1))
         return [choice.first(n) for choice in choices]
 
     def _fields(self, *all_of: Choice) -> tuple[Field, Choice, Explicit]:
