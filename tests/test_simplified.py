@@ -69,7 +69,7 @@ def test_both_newton_methods_find_the_same_velocities():
     assert history[0] == now.size
     whole, best, _ = col.solve_segment(mean_field, segment, now, state, root, penalty)
     assert best.size < 0.02 * now.size
-    assert stages.size < 1.2 * best.size
+    assert stages.size < 0.02 * now.size
     for s in (0.0, 1.0):
         a, b = (np.asarray(velocity(one, s, state)) for one in (cheaper, whole))
         assert np.sqrt(((a - b) ** 2).mean()) < 2e-3 * np.sqrt((b**2).mean())
@@ -77,13 +77,13 @@ def test_both_newton_methods_find_the_same_velocities():
 
 def test_the_implicit_start_is_damped_where_forces_are_steep():
     """On a segment in which the velocity of its start would throw particles far past their rest."""
-    mean_field, segment, state, root, penalty = started(0.1)
+    mean_field, segment, state, root, penalty = started(0.2)
     rest = segment._replace(first=0 * segment.first, second=0 * segment.second)
     stages = lambda segment: col.collocate(mean_field, segment, state, root, penalty)
     damped = implicit_start(linearised(mean_field, rest, state, root), rest, stages(rest), penalty)
     assert damped is not None
     thrown, still, start = (stages(one).size for one in (segment, rest, damped))
-    assert start < 0.9 * min(thrown, still)
+    assert start < 0.6 * min(thrown, still)
 
 
 def test_damping_does_not_depend_on_units():

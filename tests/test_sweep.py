@@ -14,15 +14,16 @@ from genwgp.energies import GaussianInteraction, PorousMedium
 from genwgp.errors import InputError
 from genwgp.initial import Gaussian, Mixture
 from genwgp.layers import fields
+from genwgp.layers.base import State
 from genwgp.problems.ornstein_uhlenbeck import Quadratic
-from genwgp.solvers import features, fitting
+from genwgp.solvers import directed, features, fitting
 from genwgp.solvers import sweep as sweeping
 from genwgp.solvers.assembly import CELLS, assemble, lengths
 from genwgp.solvers.collocation import weighted_equations
 from genwgp.solvers.jacobian import jacobian
 from genwgp.solvers.mean_field import MeanField
-from genwgp.solvers.particles import Pool, farthest_points, initial_state
-from genwgp.solvers.segment import Segment, advance, constant
+from genwgp.solvers.particles import Choice, Pool, farthest_points, initial_state
+from genwgp.solvers.segment import Segment, advance, constant, grad_mu, velocity
 from genwgp.solvers.sweep import CausalSweep, sweep
 
 SMALL = CausalSweep(pool=2048, train=1024, test=2048)
@@ -211,6 +212,46 @@ def test_a_larger_ridge_is_taken_where_its_error_is_tolerated():
     assert fitting._chosen(errors, 0.0, rough=False, tolerated=1.3) == 1
     assert fitting._chosen(errors, 0.0, rough=False, tolerated=0.9) == 0
     assert fitting._chosen(errors, 0.0, rough=True, tolerated=1.1) == 1
+
+
+def test_values_of_mu_are_trusted_as_far_as_the_noise_of_its_gradient_says():
+    """Where scores are wrong: weights as in generalised least squares, which find the velocity that others do not."""
+    D, noise, wrong = 0.5, 0.5, 0.02
+    energy = gw.FreeEnergy(lambda x: x @ x, gw.Entropy(D))
+    start = gw.Gaussian(np.ones(2), 1.0)
+    rng = np.random.default_rng(0)
+    x = rng.permutation(np.asarray(start.quasi_sample(0, 2048)))
+    exact = initial_state(start, x)
+    score = np.asarray(exact.score) + noise / D * rng.normal(size=x.shape)
+    density = np.asarray(exact.log_density) + wrong / D * rng.normal(size=len(x))
+    field = fields.Field((fields.Quadratic(jnp.zeros(2)),))
+    train, hold = (Choice(np.arange(1024), half, np.full(1024, 1 / 1024)) for half in halves(x, density, score))
+    fit = lambda trust: fitting.explicit_velocity(
+        energy, features.Features(energy, start, x), None, field, train, hold, trust
+    )
+    off = lambda fit: float(
+        np.square(velocity(constant(field, fit.coefficients), 0.0, exact) + grad_mu(energy, exact)).mean()
+    )
+    plain = trusting = fit(1.0)
+    for _ in range(5):
+        trusting = fit(trusting.earned)
+    assert trusting.earned == pytest.approx(noise / wrong, rel=0.1)
+    assert off(trusting) < 0.2 * off(plain)
+    assert fitting._earned(np.array([0.05, 1e-6]), 1.0, 2, 30.0) == 1.0  # hardly anything of the force is left
+
+
+def halves(x, density, score):
+    return (State(*(jnp.asarray(a[i::2]) for a in (x, density, score))) for i in (0, 1))
+
+
+@pytest.mark.parametrize(("share", "stands"), [(0.9, False), (0.99, True)])
+def test_a_slow_approach_goes_on_where_no_force_is_resolved(solved, share, stands):
+    """Modes exchange mass slowly: the gap falls by a tenth in each segment, whatever the residual says."""
+    run = sweeping._Run(solved[0], SMALL, 0, np.inf)
+    blank = solved[2][-1]._replace(residual=1.0)
+    run.figures = [blank._replace(gap=4e-3 * share**k) for k in range(5)]
+    assert run._near()
+    assert run._stands() is stands
 
 
 def test_a_segment_will_do_where_features_placed_afresh_leave_no_less():
@@ -464,14 +505,15 @@ def test_layers_are_equally_long_where_segments_of_different_durations_meet():
     np.testing.assert_allclose(np.diff(share, prepend=0), 1 / layers, rtol=5e-4)
 
 
-def test_fewer_particles_where_memory_is_short():
-    """A random part of those that were chosen; on many coordinates no more than their Jacobian has room for."""
+def test_fewer_particles_where_memory_is_short(monkeypatch):
+    """A random part of those that were chosen; on many coordinates no more than their matrices have room for."""
     pool = Pool.create(Gaussian(np.zeros(2), 1.0), 2048, 0)
     choice = pool.choose(1024, np.random.default_rng(0))
     few = choice.first(100)
     np.testing.assert_array_equal(few.state.x, choice.state.x[:100])
     np.testing.assert_allclose(few.weight, choice.weight[:100] / choice.weight[:100].sum())
     assert choice.first(5000) is choice
+    monkeypatch.setattr(directed, "MEMORY", 2e7)
     for dim, least, most in ((2, 1024, 1024), (60, 100, 300)):
         run = sweeping._Run(gw.problems.get("ornstein-uhlenbeck", dim=dim), SMALL, 0, np.inf)
         field = fields.Field((fields.Quadratic(jnp.zeros(dim)),))

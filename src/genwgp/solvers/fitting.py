@@ -22,13 +22,15 @@ NEARLY, KINKED = 1.02, 1.3  # times the least error: up to there it is as good; 
 MANY_RIDGES = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-2)  # where whole Jacobians are dear, and a fit costs little
 SLIGHT = (1e-13, 1e-11)  # and these where many bumps must resolve what fewer left; before, tails would blow up
 FITTED = 1e-3  # residual over ||grad mu|| that a segment must reach, or what the features left before it
-TOLERATED, SMALL = 3e-3, 0.1  # the same where whole Jacobians are dear; of what it must reach, where the method stops
+SMALL = 0.1  # of what it must reach, where the method stops if whole Jacobians are dear
+AT_FIRST = 3e-4  # residual over ||grad mu|| that the ridge of the first segment may leave in exchange for a larger one
 SOLVED, EXACT = 2e-5, 1e-7  # residual over ||grad mu|| where Newton's method may stop, with many features and with few
 TRIMS = 3  # times that outliers are left out of a fit
 OUTLIER = 1000  # squared residual over its upper decile from which a particle is one
 FAST = 0.1  # residual of the predicted velocity over ||grad mu||, up to which Newton's method starts from it
 FINE = 3.0  # Runge-Kutta steps in the time 1 / |grad v| of stiff particles
 STIFF = 0.99  # quantile of |grad v| of stiff particles; the few above, in the far tail, would take ten times as many
+NOISY, MOST_TRUST = 0.1, 100.0  # residual over ||grad mu|| from which phi may be trusted more; by how much at most
 NO_WORSE = 1.5  # times what is left elsewhere
 HOPELESS = 1.5  # times what a segment must reach: a residual that settles above it needs a smaller step
 SUBSTEPS = 96  # Runge-Kutta steps in a segment, at most
@@ -45,12 +47,15 @@ class Fit(NamedTuple):
 class Explicit(NamedTuple):
     """Coefficients of grad phi = -grad mu as it stands, what is left of it, the penalty that held-out data chose.
 
-    `linearised`: what changes of coefficients do there, once it has been asked for.
+    `trust`: in phi = -mu, over that in its gradient (`_roots`), and what it has `earned`. `linearised`: what changes of
+    coefficients do there, once it has been asked for.
     """
 
     coefficients: Float[np.ndarray, " p"]
     left: float
     penalty: col.Penalty
+    trust: float
+    earned: float
     linearised: Linearised
 
 
@@ -68,7 +73,7 @@ def fit_segment(
 
     `explicit`: their velocity as they stand. `finer`: multiplies the number of integrator steps.
     """
-    energy, root = mean_field.now(), _roots(choice)
+    energy, root = mean_field.now(), _roots(choice, explicit.trust)
     segment = _predicted(features, last, field, explicit.coefficients, h)
     stiff = float(np.quantile(stiffness(segment, choice.state), STIFF))
     # What the integrator gets wrong of the score is not a gradient: no potential can make up for it afterwards.
@@ -77,7 +82,7 @@ def fit_segment(
     size = float(np.linalg.norm(grad_mu(energy, choice.state) * root[:, :-1]))
     segment, now = _better_start(mean_field, features, segment, explicit, choice, root, size)
     dear = _dear(features, field, choice)
-    enough = max((TOLERATED if dear else FITTED) * size, NO_WORSE * explicit.left)
+    enough = max(FITTED * size, NO_WORSE * explicit.left)
     floor = SMALL * enough if dear else (SOLVED if features.rich else EXACT) * size
     task = _Task(mean_field, choice.state, explicit, floor, enough, dear)
     segment, left = _solved(task, segment, now, root)
@@ -149,12 +154,12 @@ def _left(squares: Float[np.ndarray, " n"]) -> float:
     return float(np.sqrt(0.5)) * col.size_of_most(squares)
 
 
-def _roots(choice: Choice) -> Float[np.ndarray, "n e"]:
-    """Roots of the weights of the equations (r, q): q counts over the size of the density, as r does."""
+def _roots(choice: Choice, trust: float = 1.0) -> Float[np.ndarray, "n e"]:
+    """Roots of the weights of the equations (r, q): q counts over the size of the density, as r does, times `trust`."""
     root, x = np.sqrt(choice.weight), np.asarray(choice.state.x)
     mean = choice.weight @ x
     length = np.sqrt((choice.weight @ (x - mean) ** 2).sum() / x.shape[1])
-    return np.concatenate([np.tile(root[:, None], x.shape[1]), root[:, None] / length], 1)
+    return np.concatenate([np.tile(root[:, None], x.shape[1]), trust * root[:, None] / length], 1)
 
 
 def _levelled(energy: FreeEnergy, field: Field, c, choice: Choice) -> Float[np.ndarray, " p"]:
@@ -164,28 +169,48 @@ def _levelled(energy: FreeEnergy, field: Field, c, choice: Choice) -> Float[np.n
 
 
 def explicit_velocity(
-    energy: FreeEnergy, features: Features, last: Segment | None, field: Field, choice: Choice, hold: Choice
+    energy: FreeEnergy,
+    features: Features,
+    last: Segment | None,
+    field: Field,
+    choice: Choice,
+    hold: Choice,
+    trust: float = 1.0,
 ) -> Explicit:
     """The velocity of the particles of `choice` as they stand, after the segment `last`.
 
-    `hold`: particles that choose the ridge.
+    `hold`: particles that choose the ridge. `trust`: as what `earned` was before.
     """
     base = at_rest(field) if last is None else carried(field, last.field, np.asarray(last.second))
     base = _levelled(energy, field, base, choice)
-    train, held = (choice.state, _roots(choice)), (hold.state, _roots(hold))
-    c, left, weight = base, np.inf, np.zeros(field.size)
+    train, held = ((part.state, _roots(part, trust)) for part in (choice, hold))
+    c, left, weight, by_kind = base, np.inf, np.zeros(field.size), np.array([0.0, 1.0])
     dear = _dear(features, field, choice)
     ridges = SLIGHT + RIDGES if features.fine else MANY_RIDGES if dear else RIDGES
     for _ in range(1 if features.linear else 3):
         fit = col.explicit_fit(energy, field, c, train, held, ridges)
-        tolerated = TOLERATED * fit.before if dear and last is None else 0.0
+        tolerated = AT_FIRST * fit.before if dear and last is None else 0.0
         best = _chosen(fit.held_out, 1e-6 * fit.before, features.rough, tolerated)
         error = float(fit.error[best])
         if not error < min(fit.before, left):
             left = min(left, fit.before)
             break
-        c, left, weight = fit.coefficients[best], error, ridges[best] * fit.diagonal
-    return Explicit(c, left, col.Penalty(weight, base), Linearised())
+        c, left, weight, by_kind = fit.coefficients[best], error, ridges[best] * fit.diagonal, fit.by_kind[best]
+    force = col.size_of_most(hold.weight * (grad_mu(energy, hold.state) ** 2).sum(1))
+    earned = _earned(by_kind, force, choice.state.x.shape[1], trust) if features.linear else 1.0
+    return Explicit(c, left, col.Penalty(weight, base), trust, earned, Linearised())
+
+
+def _earned(left: Float[np.ndarray, "2"], force: float, dim: int, trust: float) -> float:
+    """How many times as much phi = -mu may be trusted as its gradient, from what is `left` of (r, q) held out.
+
+    Where particles gather, what log rho at one is wrong by stays as it is, while its gradient grows with their density.
+    Where much of the force is left, each equation weighs as what is left of it says, as in generalised least squares.
+    """
+    slope, level = left
+    if not slope > NOISY * force:
+        return 1.0
+    return float(np.clip(trust * slope / max(level * np.sqrt(dim), 1e-300), 1.0, MOST_TRUST))
 
 
 def _predicted(features: Features, last: Segment | None, field: Field, c, h: float) -> Segment:

@@ -59,12 +59,13 @@ RISEN = 3  # those that may bring a density at the equilibrium farther from it
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
 ENOUGH_FOR = 4  # equations for each coefficient, whatever memory that takes
 LEAST = 1024  # particles: fewer than features, or hardly more, would be fitted instead of the flow
-STALL, BLIND = 6, 0.95  # segments without progress that end a sweep; residual over the force where two are enough
+STALL, BLIND = 6, 0.95  # segments without progress that end a sweep; residual over the force where two are enough,
+SLOW = 0.97  # if the second is not below this share of the first
 STUCK = 16  # those without progress, hardly anything of the force resolved, that end it farther from the equilibrium
 NOISE, LITTLE = 0.5, 1e-4  # residual over the force, and drop of F in a segment over all, where nothing is resolved
 RISE = 3e-3  # of the drop of F so far: by how much F may rise in a segment, where it is spent and noise is left
 TINY = 1e-100  # added to the force, which is 0 at a start in equilibrium; its square does not underflow
-NUMBERS = ("step", "time", "arclength", "force")  # of the state of a sweep
+NUMBERS = ("step", "time", "arclength", "force", "trust")  # of the state of a sweep
 FAR = 1e3  # thermal lengths after which a flow without equilibrium in sight is called unbounded
 
 
@@ -88,7 +89,7 @@ class CausalSweep:
     tolerance: float = 0.05
     gap: float = 2e-5
     left: float = 1e-6
-    segments: int = 150
+    segments: int = 300
 
     def __post_init__(self):
         for name in ("pool", "train", "test", "cloud"):
@@ -227,7 +228,7 @@ class _Run:
         self.start_energy = self._free_energy(self.energy, self.test)
         self.start_peak = self._peak()
         self.force = trimmed_rms(grad_mu(self.energy, self.test)) + TINY
-        self.thermal = self._thermal_length()
+        self.thermal, self.trust = self._thermal_length(), 1.0
         self.step = self._first_step()
 
     def _cloud(self, problem: Problem, seed: int) -> State | None:
@@ -304,7 +305,7 @@ class _Run:
         learned = state.get("learned", {"waves": None, "futile": 0.0})  # checkpoints had none at first
         self.learner.waves, self.learner.futile = learned["waves"], learned["futile"]
         for name in NUMBERS:
-            setattr(self, name, float(state["numbers"][name]))
+            setattr(self, name, float(state["numbers"].get(name, 1.0)))  # checkpoints had no trust at first
         self.began -= self.figures[-1].seconds
 
     def advance(self) -> None:
@@ -337,6 +338,7 @@ class _Run:
                 continue
             if probe < tol and (fit.solved or not self.features.rich or self._limited(fit, unresolved, *all_of)):
                 self._accept(fit.segment, states, speeds, probe)
+                self.trust = explicit.earned
                 if not self._spent():
                     self.features.judge(unresolved)
                 most = GROWTH if attempt == 0 else AFTER_REFUSAL
@@ -366,7 +368,8 @@ class _Run:
         energy, state = self.mean_field.moved(segment).now(), moved[0].state
         slope = np.asarray(velocity_gradient(segment, state))
         field = self._placed(energy, state, slope, self.time + float(segment.duration))
-        afresh = explicit_velocity(energy, self.features, segment, field, *self._affordable(field, *moved))
+        train, hold = self._affordable(field, *moved)
+        afresh = explicit_velocity(energy, self.features, segment, field, train, hold, self.trust)
         return fit.left <= NO_WORSE * afresh.left
 
     def _rises(self, segment: Segment, state: State) -> bool:
@@ -414,7 +417,7 @@ class _Run:
     def _fields(self, *all_of: Choice) -> tuple[Field, Choice, Explicit]:
         """The field of the next segment, those of the particles that it can be fitted on, and its fit as they stand."""
         last, field = self.segments[-1] if self.segments else None, self._field()
-        fit = lambda field, choices: explicit_velocity(self.energy, self.features, last, field, *choices)
+        fit = lambda field, two: explicit_velocity(self.energy, self.features, last, field, two[0], two[1], self.trust)
         choices = self._affordable(field, *all_of)
         if not isinstance(field.terms[-1], Waves):
             return field, choices[0], fit(field, choices)
@@ -569,7 +572,7 @@ class _Run:
         """Whether the gap has not become smaller for STALL segments, or for two in which no force was resolved."""
         gaps = [figures.gap for figures in self.figures]
         blind = all(figures.residual > BLIND for figures in self.figures[-2:])
-        return _no_less(gaps, 2 if blind else STALL)
+        return _no_less(gaps, STALL) or (blind and _no_less(gaps, 2, SLOW))
 
     def _stuck(self) -> bool:
         """Whether the flow to an equilibrium far away has ended for these features: they leave the force as it is."""
@@ -581,9 +584,9 @@ class _Run:
         del self.segments[count:], self.speeds[count:], self.figures[count:]
 
 
-def _no_less(gaps: list[float], count: int) -> bool:
-    """Whether the last `count` are not below four fifths of those before."""
-    return len(gaps) > count and min(gaps[-count:]) > 0.8 * min(gaps[:-count])
+def _no_less(gaps: list[float], count: int, share: float = 0.8) -> bool:
+    """Whether the last `count` are not below this share of those before."""
+    return len(gaps) > count and min(gaps[-count:]) > share * min(gaps[:-count])
 
 
 __all__ = ["CausalSweep", "Figures", "Outcome", "energy_gap", "sweep"]
