@@ -15,6 +15,7 @@ from genwgp.layers.fields import Field, Quadratic, Waves  # noqa: E402
 from genwgp.mesh import mesh_of, on  # noqa: E402
 from genwgp.parts import each_part  # noqa: E402
 from genwgp.solvers import collocation as col  # noqa: E402
+from genwgp.solvers import directed  # noqa: E402
 from genwgp.solvers.jacobian import jacobian  # noqa: E402
 from genwgp.solvers.mean_field import MeanField  # noqa: E402
 from genwgp.solvers.particles import initial_state  # noqa: E402
@@ -47,6 +48,7 @@ def numbers() -> dict[str, np.ndarray]:
     matrix: Any = jacobian(mean_field, segment, STATE, WEIGHT)
     pair = (STATE, WEIGHT)
     linear = Linearised().at(mean_field.now(), FIELD, C[0], STATE, WEIGHT)
+    still, moved = directed.linearised(ENERGY.among(CLOUD.x), FIELD, C[0], STATE, WEIGHT)
     found = simplified_newton(linear, mean_field, segment, stages, STATE, WEIGHT, penalty, 1e-3)
     return {
         "residuals": stages.residuals,
@@ -54,6 +56,9 @@ def numbers() -> dict[str, np.ndarray]:
         "right side": matrix.transposed(ROWS),
         "change": matrix.times(STEP),
         "explicit fit": col.explicit_fit(mean_field.now(), FIELD, C[0], pair, pair, (1e-6,)).coefficients,
+        "products by directions": np.stack(directed.products([(still, moved), (moved, moved)])),
+        "right side by directions": moved.transposed(ROWS[:, :3]),
+        "change by directions": moved.times(STEP[: FIELD.size]),
         "simplified": np.asarray(found.segment.first),
     }
 
