@@ -144,12 +144,14 @@ def size_of_most(squares: np.ndarray) -> float:
 class ExplicitFit(NamedTuple):
     """Fits of grad phi(x; c) = -grad mu(x) at standing particles, one for each ridge.
 
-    coefficients (r, p); error (r,) on most of the particles that were fitted, held_out (r,) of others, by_kind (r, 2)
-    there of grad phi and of phi; before of the start; diagonal (p,) of the Gram matrix, which the ridge multiplies.
+    coefficients (r, p); error (r,) on the particles that were fitted, most (r,) without the worst;
+    held_out (r,) on most of others, by_kind (r, 2) there of grad phi and of phi; before of the start; diagonal (p,) of the
+    Gram matrix, which the ridge multiplies.
     """
 
     coefficients: np.ndarray
     error: np.ndarray
+    most: np.ndarray
     held_out: np.ndarray
     by_kind: np.ndarray
     before: float
@@ -182,12 +184,12 @@ def explicit_fit(energy: FreeEnergy, field: Field, c, train, hold, ridges) -> Ex
             step = cho_solve(factor, slope, check_finite=False)
             squares, held = ((r - part.times(step)) ** 2 for r, part in ((rest, b), (rest_held, b_held)))
             parts = (squares, held, held[:, :-1], held[:, -1:])
-            fits.append((c - step, *(size_of_most(part.sum(1)) for part in parts)))
+            fits.append((c - step, np.sqrt(squares.sum()), *(size_of_most(part.sum(1)) for part in parts)))
         else:
-            fits.append((c, *[np.inf] * 4))
-    coefficients, error, held_out, *by_kind = (np.array(column) for column in zip(*fits, strict=True))
-    before = size_of_most((rest**2).sum(1))
-    return ExplicitFit(coefficients, error, held_out, np.stack(by_kind, 1), before, diagonal)
+            fits.append((c, *[np.inf] * 5))
+    coefficients, error, most, held_out, *by_kind = (np.array(column) for column in zip(*fits, strict=True))
+    before = float(np.linalg.norm(rest))
+    return ExplicitFit(coefficients, error, most, held_out, np.stack(by_kind, 1), before, diagonal)
 
 
 def solve_segment(

@@ -47,12 +47,13 @@ class Fit(NamedTuple):
 class Explicit(NamedTuple):
     """Coefficients of grad phi = -grad mu as it stands, what is left of it, the penalty that held-out data chose.
 
-    `trust`: in phi = -mu, over that in its gradient (`_roots`), and what it has `earned`. `linearised`: what changes of
-    coefficients do there, once it has been asked for.
+    `most`: what is left without the worst particles. `trust`: in phi = -mu, over that in its gradient (`_roots`), and
+    what it has `earned`. `linearised`: what changes of coefficients do there, once it has been asked for.
     """
 
     coefficients: Float[np.ndarray, " p"]
     left: float
+    most: float
     penalty: col.Penalty
     trust: float
     earned: float
@@ -184,7 +185,7 @@ def explicit_velocity(
     base = at_rest(field) if last is None else carried(field, last.field, np.asarray(last.second))
     base = _levelled(energy, field, base, choice)
     train, held = ((part.state, _roots(part, trust)) for part in (choice, hold))
-    c, left, weight, by_kind = base, np.inf, np.zeros(field.size), np.array([0.0, 1.0])
+    c, left, most, weight, by_kind = base, np.inf, np.inf, np.zeros(field.size), np.array([0.0, 1.0])
     dear = _dear(features, field, choice)
     ridges = SLIGHT + RIDGES if features.fine else MANY_RIDGES if dear else RIDGES
     for _ in range(1 if features.linear else 3):
@@ -195,10 +196,11 @@ def explicit_velocity(
         if not error < min(fit.before, left):
             left = min(left, fit.before)
             break
-        c, left, weight, by_kind = fit.coefficients[best], error, ridges[best] * fit.diagonal, fit.by_kind[best]
+        c, left, most, by_kind = fit.coefficients[best], error, float(fit.most[best]), fit.by_kind[best]
+        weight = ridges[best] * fit.diagonal
     force = col.size_of_most(hold.weight * (grad_mu(energy, hold.state) ** 2).sum(1))
     earned = _earned(by_kind, force, choice.state.x.shape[1], trust) if features.linear else 1.0
-    return Explicit(c, left, col.Penalty(weight, base), trust, earned, Linearised())
+    return Explicit(c, left, min(most, left), col.Penalty(weight, base), trust, earned, Linearised())
 
 
 def _earned(left: Float[np.ndarray, "2"], force: float, dim: int, trust: float) -> float:

@@ -370,7 +370,7 @@ class _Run:
         field = self._placed(energy, state, slope, self.time + float(segment.duration))
         train, hold = self._affordable(field, *moved)
         afresh = explicit_velocity(energy, self.features, segment, field, train, hold, self.trust)
-        return fit.left <= NO_WORSE * afresh.left
+        return fit.left <= NO_WORSE * afresh.most
 
     def _rises(self, segment: Segment, state: State) -> bool:
         """Whether F is higher than before by more than RISE of the drop so far, or not finite.
