@@ -144,9 +144,9 @@ def size_of_most(squares: np.ndarray) -> float:
 class ExplicitFit(NamedTuple):
     """Fits of grad phi(x; c) = -grad mu(x) at standing particles, one for each ridge.
 
-    coefficients (r, p); error (r,) on the particles that were fitted, most (r,) without the worst;
-    held_out (r,) on most of others, by_kind (r, 2) there of grad phi and of phi; before of the start; diagonal (p,) of the
-    Gram matrix, which the ridge multiplies.
+    coefficients (r, p); error (r,) on the particles that were fitted, most (r,) without the worst of them, held_out
+    (r,) on most of others, by_kind (r, 2) there of grad phi and of phi; before of the start; diagonal (p,) of the Gram
+    matrix, which the ridge multiplies.
     """
 
     coefficients: np.ndarray
