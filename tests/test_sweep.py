@@ -214,8 +214,9 @@ def test_a_larger_ridge_is_taken_where_its_error_is_tolerated():
     assert fitting._chosen(errors, 0.0, rough=True, tolerated=1.1) == 1
 
 
-def test_values_of_mu_are_trusted_as_far_as_the_noise_of_its_gradient_says():
+def test_values_of_mu_are_trusted_as_far_as_the_noise_of_its_gradient_says(monkeypatch):
     """Where scores are wrong: weights as in generalised least squares, which find the velocity that others do not."""
+    monkeypatch.setattr(fitting, "MOST_TRUST", 100.0)
     D, noise, wrong = 0.5, 0.5, 0.02
     energy = gw.FreeEnergy(lambda x: x @ x, gw.Entropy(D))
     start = gw.Gaussian(np.ones(2), 1.0)
