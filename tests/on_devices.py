@@ -24,8 +24,7 @@ from genwgp.solvers.simplified import Linearised, simplified_newton  # noqa: E40
 
 N = 301  # no number of devices divides it
 RNG = np.random.default_rng(0)
-WAVES = Waves(jnp.asarray(RNG.normal(size=(5, 2))), jnp.asarray(RNG.normal(size=5)))
-FIELD = Field((Quadratic(jnp.zeros(2)), WAVES))
+FIELD = Field((Quadratic(jnp.zeros(2)), Waves(jnp.asarray(RNG.normal(size=(5, 2))), jnp.asarray(RNG.normal(size=5)))))
 START = gw.Gaussian(np.zeros(2), 1.0)
 ENERGY = gw.FreeEnergy(lambda x: x @ x, gw.Entropy(1.0), gw.LogarithmicInteraction(1.0))
 

@@ -142,6 +142,7 @@ class Quadratic(AbstractDirected):
         return jnp.asarray(np.stack(stacked), self.centre.dtype)
 
     def stretch(self, matrix):
+        # Of unit vectors: numbers on the diagonal, without products of d^2 each.
         i, j = np.triu_indices(self.dim)
         rest, diagonal = jnp.zeros_like(matrix, shape=(self.dim + 1,)), jnp.diagonal(matrix)
         alone = jnp.concatenate([diagonal, rest[:1]])

@@ -27,11 +27,11 @@ from genwgp.layers.base import State
 from genwgp.layers.fields import AbstractDirected, AbstractTerm, Field
 from genwgp.mesh import Tall
 from genwgp.parts import Rows, over_particles, over_parts, over_rows, over_wide
+from genwgp.solvers.jacobian import MEMORY
 
 DENSE = 3  # dimensions up to which whole rows cost little
 OTHERS = 4  # features of other kinds, with a row for each equation, that a field may have besides
 NUMBERS = 8  # for each particle and feature, in all of the matrices of a segment
-MEMORY = 1e9  # bytes of these
 
 
 class Strand(NamedTuple):

@@ -30,7 +30,7 @@ from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.pairs import felt, few_of
 from genwgp.solvers.segment import FIRST, Segment, advance, advance_point, integrator_steps
 
-MEMORY = 1e9  # bytes
+MEMORY = 1e9  # bytes of the matrices of a segment
 COARSER = 2  # steps of the motion in one of its derivative, of which Newton's method needs less accuracy
 
 
