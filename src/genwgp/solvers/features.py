@@ -14,10 +14,9 @@ from genwgp.solvers.particles import farthest_points, spacing2
 
 # Bumps, bumps that modulate V, and translates of V, by dimension: they resolve what V and the quadratic do not. Bumps
 # do not scale beyond three dimensions, where waves take their place.
-BUMPS = {1: 60, 2: 300, 3: 400}
-FINER, COARSE = {2: 600}, 0.01  # those in their place where they leave more than this of the force
-MODULATING = {1: 8, 2: 8, 3: 12}
-TRANSLATES = {2: 8, 3: 8}
+FEW = {1: (60, 8, 0), 2: (300, 8, 8), 3: (400, 12, 8)}
+FINER, COARSE = {2: (600, 20, 16)}, 0.01  # those in their place where they leave more than this of the force
+NONE = (0, 0, 0)
 NEAREST, FARTHEST = 0.05, 0.5  # lengths of the translations over the size of the density
 ALONG, ACROSS = 30, 100  # waves along each axis, and in random directions
 OVERLAP = 1.7  # width of a bump over the distance to its neighbours; from 1.2 to 4 measured, 1.7 resolves most
@@ -35,10 +34,10 @@ Slope = Float[np.ndarray, "n d d"] | None
 class Features:
     """Makes the field of each segment; `rich` adds bumps or waves to V, the quadratic and the start's mixture.
 
-    `fine`: more bumps than at first. In the tails, where particles are few, they are worse, so that they are for flows
-    which fewer do not resolve: of modes that exchange mass, say. `rough`: V has a kink where particles are or were. It
-    has that in one place: translates would have it at others, and attract particles into a point. So does V itself,
-    once diffusion has made mu smooth over the distance of the bumps: then they do without.
+    `fine`: more bumps and translates than at first. In the tails, where particles are few, they are worse, so that they
+    are for flows which fewer do not resolve: of modes that exchange mass, say. `rough`: V has a kink where particles
+    are or were. It has that in one place: translates would have it at others, and attract particles into a point. So
+    does V itself, once diffusion has made mu smooth over the distance of the bumps: then they do without.
 
     A problem whose flow the few structured terms carry (Gaussians under quadratic potentials, in any dimension) is
     solved by them alone; where V is far from quadratic and there is no mixture, that is not tried.
@@ -63,7 +62,7 @@ class Features:
         return self.mixture is None
 
     def judge(self, unresolved: float) -> None:
-        """More bumps from now on where those of a segment left so much, over ||grad mu||, of the force.
+        """More bumps and translates from now on where those of a segment left so much, over ||grad mu||, of the force.
 
         In the plane only: on a line many wide bumps are too much alike, in space they are too dear.
         """
@@ -84,10 +83,11 @@ class Features:
         """
         d = candidates.shape[1]
         terms: list[AbstractTerm] = [Quadratic(jnp.asarray(self.centre))]
-        if self.rich and d in BUMPS and energy.potential is not None:
+        if self.rich and d in FEW and energy.potential is not None:
             self.rough = self.rough or _rough(energy, candidates)
-        numbers = (BUMPS | FINER if self.fine else BUMPS, MODULATING, {} if self.rough else TRANSLATES)
-        bumps, modulating, translates = (number.get(d, 0) if self.rich else 0 for number in numbers)
+        numbers = FEW | FINER if self.fine else FEW
+        bumps, modulating, translates = numbers.get(d, NONE) if self.rich else NONE
+        translates = 0 if self.rough else translates
         sites = _sites(energy, candidates, slope, bumps)
         placed = _bumps(*sites)
         smooth = self.rough and 2 * energy.diffusion * time > _spacing(placed) ** 2

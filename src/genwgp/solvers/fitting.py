@@ -199,7 +199,8 @@ def explicit_velocity(
         c, left, most, by_kind = fit.coefficients[best], error, float(fit.most[best]), fit.by_kind[best]
         weight = ridges[best] * fit.diagonal
     force = col.size_of_most(hold.weight * (grad_mu(energy, hold.state) ** 2).sum(1))
-    earned = _earned(by_kind, force, choice.state.x.shape[1], trust) if features.linear else 1.0
+    dim = choice.state.x.shape[1]
+    earned = _earned(by_kind, force, dim, trust) if features.linear and dim > DENSE else 1.0
     return Explicit(c, left, min(most, left), col.Penalty(weight, base), trust, earned, Linearised())
 
 
