@@ -297,6 +297,16 @@ def test_more_bumps_are_for_what_is_not_the_last_of_the_drop(monkeypatch, spent,
     assert (second.field.size > first.field.size) == more
 
 
+def test_the_tolerance_is_met_at_the_start_of_the_path_too():
+    """There the error of the time step is three times that between the collocation points: it was 0.1 here."""
+    energy = gw.FreeEnergy(lambda x: x[0] ** 2 / 2 - jnp.log(jnp.cosh(2.5 * x[0])), gw.Entropy(1.0))
+    start = Gaussian([0.1], 2.5)
+    (first,) = sweep(gw.Problem(energy, start), replace(LEAST, segments=1), 0).segments
+    state = initial_state(start, start.quasi_sample(7, 1024))
+    v = velocity(first, 0.0, state)
+    assert sweeping.rms(v + grad_mu(energy, state)) < LEAST.tolerance * sweeping.rms(v)
+
+
 @pytest.mark.parametrize("K", [1, 5, 40])
 def test_layers_of_equal_length_hold_all_segments(solved, K):
     _, outcome, _ = solved

@@ -448,8 +448,9 @@ class _Run:
 
         The first: the residual at s = 2/3 less the mean of those at the collocation points, over the speed: what the
         features cannot resolve changes slowly along the step and drops out. Where hardly anything moves any more, over
-        a twentieth of the arclength a step. The second: the residual at the end over ||grad mu||. They and the last
-        leave out the worst particles: a few between modes would make every step too long.
+        a twentieth of the arclength a step. Of the first segment also that at the start, a node of every path, where it
+        is three times as large. The second: the residual at the end over ||grad mu||. They and the last leave out the
+        worst particles: a few between modes would make every step too long.
         """
         places, states = (0.0, FIRST, PROBE, 1.0), [self.test]
         for start, stop in pairwise(places):
@@ -460,7 +461,10 @@ class _Run:
         r = [a + b for a, b in zip(v, forces, strict=True)]
         speeds, most = (np.array([size(a) for a in v]) for size in (rms, trimmed_rms))
         floor = 0.05 * self.arclength / float(segment.duration)
-        temporal = trimmed_rms(r[2] - 0.5 * (r[1] + r[3])) / max(most[2], floor, 1e-300)
+        mean = 0.5 * (r[1] + r[3])
+        temporal = trimmed_rms(r[2] - mean) / max(most[2], floor, 1e-300)
+        if not self.segments:
+            temporal = max(temporal, trimmed_rms(r[0] - mean) / max(most[0], 1e-300))
         end = states[-1]
         finite = np.isfinite(temporal) and all(np.isfinite(a).all() for a in (end.log_density, end.x))
         unresolved = trimmed_rms(r[3]) / max(trimmed_rms(forces[3]), 1e-300)
