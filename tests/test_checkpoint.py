@@ -130,7 +130,7 @@ class Memory(Keeper):
 @pytest.mark.parametrize("make", [mixed, curved])
 def test_the_next_segment_is_the_same_with_all_kinds_of_features(make, monkeypatch):
     monkeypatch.setattr("genwgp.solvers.features.COARSE", 0.0)
-    monkeypatch.setattr("genwgp.solvers.features.FINER", {1: 70})  # the second segment has more bumps
+    monkeypatch.setattr("genwgp.solvers.features.FINER", {1: (70, 8, 0)})  # the second segment has more bumps
     problem, memory, horizon = make(), Memory(), 0.1
     cut, again, whole = (
         sweep(problem, replace(SWEEP, segments=segments), 0, horizon, keeper=keeper)
