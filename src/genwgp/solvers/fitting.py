@@ -198,9 +198,10 @@ def explicit_velocity(
             break
         c, left, most, by_kind = fit.coefficients[best], error, float(fit.most[best]), fit.by_kind[best]
         weight = ridges[best] * fit.diagonal
-    force = col.size_of_most(hold.weight * (grad_mu(energy, hold.state) ** 2).sum(1))
-    dim = choice.state.x.shape[1]
-    earned = _earned(by_kind, force, dim, trust) if features.linear and dim > DENSE else 1.0
+    dim, earned = choice.state.x.shape[1], 1.0
+    if features.linear and dim > DENSE:
+        force = col.size_of_most(hold.weight * (grad_mu(energy, hold.state) ** 2).sum(1))
+        earned = _earned(by_kind, force, dim, trust)
     return Explicit(c, left, min(most, left), col.Penalty(weight, base), trust, earned, Linearised())
 
 

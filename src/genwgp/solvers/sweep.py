@@ -304,8 +304,9 @@ class _Run:
             self.features.mixture = None
         learned = state.get("learned", {"waves": None, "futile": 0.0})  # checkpoints had none at first
         self.learner.waves, self.learner.futile = learned["waves"], learned["futile"]
+        numbers = {"trust": 1.0} | state["numbers"]  # checkpoints had no trust at first
         for name in NUMBERS:
-            setattr(self, name, float(state["numbers"].get(name, 1.0)))  # checkpoints had no trust at first
+            setattr(self, name, float(numbers[name]))
         self.began -= self.figures[-1].seconds
 
     def advance(self) -> None:
