@@ -287,8 +287,9 @@ def read_checkpoint_with_faults(seed: int, folder: Folder) -> str:
         task = resumed_task(str(folder.copy), begun, options)
         problem, again = task.given.problem, copy.copy(fresh_run())
         again.segments, again.speeds, again.figures, again.features = [], [], [], copy.copy(again.features)
+        all_of = sweep._All([again], [1])
         with Checkpoint(folder.copy).open(problem, decode(begun["settings"]), task.arguments["key"]) as keeper:
-            keeper.resume(problem.energy.potential, again.resume)
+            keeper.resume(problem.energy.potential, all_of.resume)
 
     with mock.patch("genwgp.io.sources.read_problem", _read_once):
         return f"{shown} and {outcome(resume)}"

@@ -51,6 +51,11 @@ def alone():
     return gw.Problem(gw.FreeEnergy(quadratic, gw.Entropy(1.0)), gw.Gaussian([1.0], 0.1))
 
 
+def apart():
+    """Two coordinates that do not feel each other."""
+    return gw.Problem(gw.FreeEnergy(quadratic, gw.Entropy(1.0)), gw.Gaussian([1.0, 0.5], [0.1, 0.3]))
+
+
 def together():
     energy = gw.FreeEnergy(quadratic, gw.Entropy(1.0), gw.energies.QuadraticInteraction(0.5))
     return gw.Problem(energy, gw.Gaussian([1.0], 0.1))
@@ -81,8 +86,12 @@ def assert_same(one: gw.Solution, other: gw.Solution):
 
 @pytest.mark.parametrize(
     ("make", "method", "horizon", "step"),
-    [(together, SWEEP, 0.1, "genwgp.solvers.sweep._Run.advance"), (alone, ADAM, 0.3, None)],
-    ids=["sweep", "adam"],
+    [
+        (together, SWEEP, 0.1, "genwgp.solvers.sweep._Run.advance"),
+        (apart, SWEEP, 0.1, "genwgp.solvers.sweep._Run.advance"),
+        (alone, ADAM, 0.3, None),
+    ],
+    ids=["sweep", "sweep of groups", "adam"],
 )
 def test_what_was_cut_off_ends_at_the_same_numbers(tmp_path, monkeypatch, make, method, horizon, step):
     """After an error, and after Ctrl-C; once it has ended, nothing is computed again."""
@@ -141,9 +150,10 @@ def test_the_next_segment_is_the_same_with_all_kinds_of_features(make, monkeypat
         np.testing.assert_array_equal(one, other)
     learned = {"waves": (np.ones((2, problem.dim)), np.zeros(2)), "futile": 0.25}
     run = _Run(problem, SWEEP, 0, horizon)
-    run.resume(memory.last._replace(state=memory.last.state | {"learned": learned}))
+    (state,) = memory.last.state["runs"]
+    run.resume([step[1:] for step in memory.last.steps], state | {"learned": learned})
     assert vars(run.learner) == learned
-    assert run.kept().state["learned"] == learned
+    assert run.state()["learned"] == learned
 
 
 def kept(count: int) -> Kept:

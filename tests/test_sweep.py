@@ -18,7 +18,7 @@ from genwgp.layers.base import State
 from genwgp.problems.ornstein_uhlenbeck import Quadratic
 from genwgp.solvers import directed, features, fitting
 from genwgp.solvers import sweep as sweeping
-from genwgp.solvers.assembly import CELLS, assemble, lengths
+from genwgp.solvers.assembly import CELLS, Way, assemble, lengths
 from genwgp.solvers.collocation import weighted_equations
 from genwgp.solvers.jacobian import jacobian
 from genwgp.solvers.mean_field import MeanField
@@ -113,10 +113,11 @@ def test_more_bumps_are_taken_where_fewer_leave_too_much():
     energy = gw.FreeEnergy(lambda x: jnp.sum(x**4) / 4, gw.Entropy(1.0))
     plane, line = (features.Features(energy, Gaussian(np.zeros(d), 1.0), RNG.normal(size=(64, d))) for d in (2, 1))
     for found in (plane, line):
-        found.judge(features.COARSE / 2)
+        assert not found.refined(features.COARSE / 2)
         assert (found.rich, found.fine) == (True, False)
-        found.judge(features.COARSE * 2)
+    assert [found.refined(features.COARSE * 2) for found in (plane, line)] == [True, False]
     assert (plane.fine, line.fine) == (True, False)
+    assert not plane.refined(features.COARSE * 2)
     field = plane.place(energy, RNG.normal(size=(1500, 2)), None, RNG)
     assert field.terms[-1].size == features.FINER[2][0] > features.FEW[2][0]
 
@@ -289,11 +290,14 @@ def test_the_first_step_suits_a_start_that_is_narrow_in_one_direction():
 
 @pytest.mark.parametrize(("spent", "more"), [(1 - 1e-9, True), (0.0, False)])
 def test_more_bumps_are_for_what_is_not_the_last_of_the_drop(monkeypatch, spent, more):
-    monkeypatch.setattr(features, "COARSE", 0.0)
     monkeypatch.setattr(features, "FINER", {1: (70, 8, 0)})
     monkeypatch.setattr(sweeping, "SPENT", spent)
     energy = gw.FreeEnergy(lambda x: jnp.sum(x**4) / 4 - x[0], gw.Entropy(1.0))
-    first, second = sweep(gw.Problem(energy, Gaussian([0.5], 0.1)), replace(LEAST, segments=2), 0).segments
+    run = sweeping._Run(gw.Problem(energy, Gaussian([0.5], 0.1)), LEAST, 0, np.inf)
+    for coarse in (np.inf, 0.0):
+        monkeypatch.setattr(features, "COARSE", coarse)
+        run.advance()
+    first, second = run.segments
     assert (second.field.size > first.field.size) == more
 
 
@@ -310,7 +314,7 @@ def test_the_tolerance_is_met_at_the_start_of_the_path_too():
 @pytest.mark.parametrize("K", [1, 5, 40])
 def test_layers_of_equal_length_hold_all_segments(solved, K):
     _, outcome, _ = solved
-    layers = assemble(outcome.segments, outcome.speeds, K)
+    layers = assemble(Way(outcome.segments, outcome.speeds), K)
     assert layers.duration.shape[0] == K
     total = sum(float(segment.duration) for segment in outcome.segments)
     np.testing.assert_allclose(layers.duration.sum(), total, rtol=1e-12)
@@ -323,7 +327,7 @@ def test_the_path_does_not_depend_on_the_number_of_layers(solved):
     push = jax.jit(jax.vmap(lambda layer, x: layer.forward(x, 1.0)[0], (None, 0)))
     ends = []
     for K in (2, 7):
-        layers = assemble(outcome.segments, outcome.speeds, K)
+        layers = assemble(Way(outcome.segments, outcome.speeds), K)
         y = x
         for k in range(K):
             layer = jax.tree.map(lambda a, k=k: a[k], layers)
@@ -347,9 +351,9 @@ def test_segments_of_different_terms_share_one_layout_and_keep_their_velocities(
     given = [fields.Field(tuple(TERMS[name] for name in names)) for names in (some, others)][::order]
     h = jnp.asarray(0.1)
     segments = [Segment(f, normal(f.size), normal(f.size), h, jnp.asarray(2)) for f in given]
-    layers = assemble(segments, [np.ones(4), np.ones(4)], 2)
+    layers = assemble(Way(segments, [np.ones(4), np.ones(4)]), 2)
     x = normal(3)
-    found = eqx.filter_jit(lambda layer: layer.velocity(x, 1.0) / layer.total)
+    found = eqx.filter_jit(lambda layer: layer.velocity(x, 1.0) / layer.time)
     wanted = eqx.filter_jit(lambda s: s.field.rates(s.coefficients(jnp.asarray(1.0)), x, jnp.zeros(3))[0])
     for k, segment in enumerate(segments):
         layer = jax.tree.map(lambda a, k=k: a[k], layers)
@@ -363,7 +367,7 @@ def test_a_term_that_has_no_place_in_the_others_is_no_silent_error():
         for f in (fields.Field((TERMS["mixture"],)), fields.Field((more,)))
     ]
     with pytest.raises(ValueError, match="LogMixture of"):
-        assemble(segments, [np.ones(4), np.ones(4)], 2)
+        assemble(Way(segments, [np.ones(4), np.ones(4)]), 2)
 
 
 def test_a_horizon_is_met_exactly():
@@ -518,7 +522,7 @@ def test_layers_are_equally_long_where_segments_of_different_durations_meet():
     segments = [constant(field, np.zeros(field.size))._replace(duration=np.array(h)) for h in durations]
     start = np.cumsum(durations) - durations
     speeds = [np.exp(-t - h * np.arange(4) / 3) for t, h in zip(start, durations, strict=True)]
-    nodes = np.cumsum(np.asarray(assemble(segments, speeds, layers).duration).sum(1))
+    nodes = np.cumsum(np.asarray(assemble(Way(segments, speeds), layers).duration).sum(1))
     share = (1 - np.exp(-nodes)) / (1 - np.exp(-durations.sum()))
     np.testing.assert_allclose(np.diff(share, prepend=0), 1 / layers, rtol=5e-4)
 

@@ -11,7 +11,7 @@ from genwgp.actions.profile import Nodes, Profile
 from genwgp.checks import finite_number, positive_number
 from genwgp.diagnostics.measure import walked
 from genwgp.errors import InputError
-from genwgp.layers.velocity import VelocityLayer
+from genwgp.layers.velocity import AbstractFlow
 from genwgp.parts import over_particles, over_parts
 from genwgp.path import WassersteinPath
 
@@ -58,11 +58,11 @@ def certificate(
     Source: the theory page; L-convexity: Ambrosio, Gigli and Savare, Gradient Flows, 2nd ed. (2008), chapter 11.
     """
     layers = path.layers
-    if not isinstance(layers, VelocityLayer):
+    if not isinstance(layers, AbstractFlow):
         raise InputError("path", "layers of Adam", "layers of the causal sweep: only their clock is their own")
     known = None if convexity is None else finite_number("convexity", convexity)
     L = _least_convexity(path) if known is None else known
-    profile, nodes, _, _ = walked(path, layers, layers.duration.sum(axis=-1), SEED, POINTS)
+    profile, nodes, _, _ = walked(path, layers, layers.time, SEED, POINTS)
     known_times, residual, force, at_node = _residual(profile, nodes)
     chosen = known_times[at_node] if times is None else _asked(times, known_times[-1])
     lam, D = L if log_sobolev is None else _constant(log_sobolev, path), path.energy.diffusion

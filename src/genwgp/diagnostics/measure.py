@@ -25,7 +25,7 @@ from genwgp.energies import FreeEnergy
 from genwgp.energies.interaction import Cloud
 from genwgp.importance import normaliser
 from genwgp.layers.base import AbstractLayer, State
-from genwgp.layers.velocity import VelocityLayer
+from genwgp.layers.velocity import AbstractFlow
 from genwgp.parts import each_part, over_parts
 from genwgp.path import Curves, WassersteinPath
 from genwgp.path.density import REDRAWN
@@ -150,8 +150,8 @@ def _on_host(tree: Any) -> Any:
 
 def _durations(layers: AbstractLayer, action: Any):
     """Physical time of each layer, None where the path has no clock of its own."""
-    if isinstance(layers, VelocityLayer):
-        return jnp.asarray(np.asarray(layers.duration).sum(axis=-1))
+    if isinstance(layers, AbstractFlow):
+        return layers.time
     if isinstance(action, FiniteHorizonAction):
         K = jax.tree.leaves(eqx.filter(layers, eqx.is_array))[0].shape[0]
         return action.durations(K)

@@ -32,7 +32,7 @@ from genwgp.path.stored import from_stored, to_stored
 from genwgp.problem import Problem
 from genwgp.solvers.keeper import Keeper, Kept
 
-FORMAT = 1  # of checkpoints; raised when versions could not read what others have written
+FORMAT = 2  # of checkpoints; raised when versions could not read what others have written
 LOCK = "lock"
 SHARE = 0.02  # of the time that may go into writing
 BEGUN = {"problem": dict, "settings": dict, "key": dict, "dtype": str, "date": str}

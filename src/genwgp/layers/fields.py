@@ -304,7 +304,7 @@ class ModulatedPotential(AbstractTerm):
     structures of V that are too fine for bumps. offset_0 = 0, so that c_00 is the coefficient of V itself.
     """
 
-    potential: Opaque
+    potential: Any  # an `Opaque`, or a `layers.restricted.Restricted`
     shift: Float[Array, ""]
     scale: Float[Array, ""]
     offset: Float[Array, "m d"]

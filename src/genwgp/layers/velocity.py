@@ -1,5 +1,7 @@
 """Velocity-field layers: the flow of a gradient field over an interval of physical time."""
 
+from abc import abstractmethod
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
@@ -38,7 +40,16 @@ def runge_kutta(derivative, y, start: Float[Array, ""], stop: Float[Array, ""], 
     return jax.lax.fori_loop(0, steps, step, y)
 
 
-class VelocityLayer(AbstractLayer):
+class AbstractFlow(AbstractLayer):
+    """A layer that is a flow: it has a clock of its own, and theta is the fraction of its time."""
+
+    @property
+    @abstractmethod
+    def time(self) -> Float[Array, "*K"]:
+        """Physical time that a layer takes, or each of a stack."""
+
+
+class VelocityLayer(AbstractFlow):
     """The flow of v = grad phi(x; c(s)) through `count` consecutive segments of physical time.
 
     In segment j, of length duration[j], the coefficients are linear in time from start[j] to stop[j]. theta is the
@@ -58,9 +69,8 @@ class VelocityLayer(AbstractLayer):
     count: Int[Array, "*K"]
 
     @property
-    def total(self) -> Float[Array, ""]:
-        """Physical time that the whole layer takes."""
-        return self.duration.sum()
+    def time(self):
+        return self.duration.sum(-1)
 
     def forward(self, x, theta):
         return self._flow(_position_and_volume, (x, jnp.zeros_like(x, shape=())), 0, theta)
@@ -82,14 +92,14 @@ class VelocityLayer(AbstractLayer):
     def velocity(self, y, theta):
         theta = jnp.asarray(theta, y.dtype)
         field, c, h, _, before = self._segment(self._index(theta))
-        return self.total * field.velocity(c(self._fraction(theta, h, before)), y)
+        return self.time * field.velocity(c(self._fraction(theta, h, before)), y)
 
     def quadrature(self, points):
         """Composite Gauss-Legendre rule, `points` nodes in each segment; padded segments get weight zero."""
         node, weight = AbstractLayer.quadrature(self, points)
         left = jnp.cumsum(self.duration) - self.duration
-        theta = (left[:, None] + self.duration[:, None] * node.astype(left.dtype)) / self.total
-        return theta.ravel(), (self.duration[:, None] * weight.astype(left.dtype) / self.total).ravel()
+        theta = (left[:, None] + self.duration[:, None] * node.astype(left.dtype)) / self.time
+        return theta.ravel(), (self.duration[:, None] * weight.astype(left.dtype) / self.time).ravel()
 
     def _segment(self, j):
         pick = lambda a: jax.lax.dynamic_index_in_dim(a, j, keepdims=False)
@@ -99,11 +109,11 @@ class VelocityLayer(AbstractLayer):
         return field, (lambda s: start + s * (stop - start)), h, n, before
 
     def _fraction(self, theta, h, before):
-        return jnp.clip((theta * self.total - before) / jnp.where(h > 0, h, 1), 0, 1)
+        return jnp.clip((theta * self.time - before) / jnp.where(h > 0, h, 1), 0, 1)
 
     def _index(self, theta):
         """The segment that theta lies in, at a joint the earlier one."""
-        passed = jnp.cumsum(self.duration) < theta * self.total
+        passed = jnp.cumsum(self.duration) < theta * self.time
         return jnp.minimum(passed.sum(dtype=self.count.dtype), self.count - 1)
 
     def _flow(self, derivative, y, start, stop, integrate=runge_kutta):

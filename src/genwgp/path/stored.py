@@ -14,9 +14,19 @@ from genwgp.layers import fields, velocity
 from genwgp.layers._elements import AffineCouplings, TriangularAffine
 from genwgp.layers._line import MonotoneMap
 from genwgp.layers.coupling import CouplingLayer
+from genwgp.layers.product import ProductLayer
+from genwgp.layers.restricted import Restricted
 
-LAYERS = (velocity.VelocityLayer, CouplingLayer, AffineCouplings, TriangularAffine, MonotoneMap, fields.Field)
-TERMS = (fields.Quadratic, fields.Bumps, fields.Waves, fields.ModulatedPotential, fields.LogMixture)
+LAYERS = (
+    velocity.VelocityLayer,
+    ProductLayer,
+    CouplingLayer,
+    AffineCouplings,
+    TriangularAffine,
+    MonotoneMap,
+    fields.Field,
+)
+TERMS = (fields.Quadratic, fields.Bumps, fields.Waves, fields.ModulatedPotential, fields.LogMixture, Restricted)
 
 
 def _known() -> dict[str, type]:

@@ -1,19 +1,39 @@
 """From the segments of a sweep to K layers of equal Wasserstein length, with their clock."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Waves
+from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Quadratic, Waves
+from genwgp.layers.product import ProductLayer
 from genwgp.layers.velocity import VelocityLayer
-from genwgp.solvers.segment import Segment
+from genwgp.solvers.segment import Segment, constant
 
 LEAST = 4  # pieces that a layer has room for; in powers of two, for few shapes are compiled then
 CELLS = 64  # equal parts of a segment, whose speeds hardly change
 CUBIC = np.linalg.inv(np.vander(np.array([0, 1, 2, 3]) / 3, increasing=True))  # values at thirds -> coefficients
+
+
+class Way(NamedTuple):
+    """Segments, one after the other, and the speeds at s = 0, 1/3, 2/3, 1 of each."""
+
+    segments: list[Segment]
+    speeds: list[np.ndarray]
+
+    @property
+    def ends(self) -> np.ndarray:
+        """Physical times of their starts, and of the end."""
+        return np.concatenate([[0.0], np.cumsum([float(segment.duration) for segment in self.segments])])
+
+    @property
+    def cells(self) -> np.ndarray:
+        """What each of CELLS equal parts of each segment adds to the arclength."""
+        rows = [float(segment.duration) * lengths(v) for segment, v in zip(self.segments, self.speeds, strict=True)]
+        return np.concatenate(rows)
 
 
 class Piece(NamedTuple):
@@ -24,28 +44,76 @@ class Piece(NamedTuple):
     b: float
 
 
-def assemble(segments: list[Segment], speeds: list[np.ndarray], K: int) -> VelocityLayer:
+def assemble(way: Way, K: int) -> VelocityLayer:
     """K stacked layers; the logarithm of the speed inside a segment is the cubic through its four values."""
+    return _layers(way.segments, _cuts(way, K))
+
+
+def assemble_product(ways: list[Way], axes: list[np.ndarray], until: float, K: int) -> ProductLayer:
+    """K stacked layers of flows that go on side by side, up to a time; one that is over before it stays at rest.
+
+    `axes`: (m, d, k) of each, for the groups of coordinates that move as it says. Layers are equidistant in the length
+    of them all: its square is the sum of those of the groups.
+    """
+    ways = [_resting(way, until) for way in ways]
+    times = _times(ways, [len(own) for own in axes], until, K)
+    parts = tuple(_layers(way.segments, _positions(way, times)) for way in ways)
+    return ProductLayer(parts, tuple(jnp.asarray(np.stack([own] * K)) for own in axes))
+
+
+def _resting(way: Way, until: float) -> Way:
+    """With a segment in which nothing moves, should it end earlier."""
+    left = until - way.ends[-1]
+    if not left > 0:
+        return way
+    field = Field(tuple(term for term in way.segments[0].field.terms if isinstance(term, Quadratic)))
+    rest = constant(field, np.zeros(field.size))._replace(duration=np.array(left))
+    return Way([*way.segments, rest], [*way.speeds, np.zeros(4)])
+
+
+def _times(ways: list[Way], groups: list[int], until: float, K: int) -> np.ndarray:
+    """Times (K + 1,) of nodes equidistant in the length of all groups together."""
+    grids = [np.concatenate([np.linspace(a, b, CELLS + 1)[:-1] for a, b in pairwise(way.ends)]) for way in ways]
+    known = np.unique(np.append(np.concatenate(grids), until))
+    known = known[known <= until]
+    square = np.zeros(len(known) - 1)
+    for way, grid, count in zip(ways, grids, groups, strict=True):
+        along = np.interp(known, np.append(grid, way.ends[-1]), np.concatenate([[0.0], np.cumsum(way.cells)]))
+        square += count * np.diff(along) ** 2
+    return np.interp(np.linspace(0, 1, K + 1), *_increasing(np.sqrt(square), known))
+
+
+def _increasing(steps: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The length along the path over the whole, at these places; the places where the path stands still all along."""
+    length = np.concatenate([[0.0], np.cumsum(steps)])
+    if not length[-1] > 0:
+        length = known
+    # A piece that stands still gets a length that only keeps the order.
+    length = length / length[-1] + 1e-12 * np.arange(len(length))
+    return length / length[-1], known
+
+
+def _positions(way: Way, times: np.ndarray) -> np.ndarray:
+    """Positions j + s of these times in the sequence of segments."""
+    return np.interp(times, way.ends, np.arange(len(way.ends), dtype=float))
+
+
+def _layers(segments: list[Segment], cuts: np.ndarray) -> VelocityLayer:
+    """Stacked layers between positions j + s in the sequence of segments."""
     union = _union([segment.field for segment in segments])
     segments = [_widened(segment, union) for segment in segments]
-    cuts = _cuts(segments, speeds, K)
-    pieces = [_pieces(cuts[k], cuts[k + 1]) for k in range(K)]
+    pieces = [_pieces(*ends) for ends in pairwise(cuts)]
     room = max(LEAST, 1 << (max(map(len, pieces)) - 1).bit_length())
     layers = [_layer(segments, row, room) for row in pieces]
     return _stacked(layers)
 
 
-def _cuts(segments: list[Segment], speeds: list[np.ndarray], K: int) -> np.ndarray:
+def _cuts(way: Way, K: int) -> np.ndarray:
     """Positions j + s in the sequence of segments, K + 1 of them, equidistant in arclength."""
-    cells = [float(segment.duration) * lengths(v) for segment, v in zip(segments, speeds, strict=True)]
-    length = np.concatenate([[0.0], np.cumsum(np.concatenate(cells))])
-    if not length[-1] > 0:  # a path that stands still has no arclength to divide: its time is
-        return np.linspace(0.0, float(len(segments)), K + 1)
-    # A piece that stands still gets a length that only keeps the order.
-    length = length + length[-1] * 1e-12 * np.arange(len(length))
+    cells = way.cells
     # Linear in cells this small: a smooth interpolant would not do where segments of different durations meet.
-    inner = np.interp(np.linspace(0, length[-1], K + 1)[1:-1], length, np.arange(len(length)) / CELLS)
-    return np.concatenate([[0.0], inner, [float(len(segments))]])
+    cuts = np.interp(np.linspace(0, 1, K + 1), *_increasing(cells, np.arange(len(cells) + 1) / CELLS))
+    return np.concatenate([[0.0], cuts[1:-1], [float(len(way.segments))]])
 
 
 def lengths(speeds: np.ndarray) -> np.ndarray:

@@ -7,7 +7,8 @@ from jaxtyping import Array, Float
 
 from genwgp.energies import FreeEnergy
 from genwgp.initial import AbstractDensity, Mixture
-from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Opaque, Quadratic, Waves
+from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Quadratic, Waves
+from genwgp.layers.restricted import held
 from genwgp.parts import over_particles, over_parts
 from genwgp.solvers.frame import Frame, joint_axes
 from genwgp.solvers.particles import farthest_points, spacing2
@@ -23,7 +24,8 @@ OVERLAP = 1.7  # width of a bump over the distance to its neighbours; from 1.2 t
 NARROW = 0.5, 1.5  # 1 / width of the waves in random directions, in whitened coordinates
 EVERYWHERE = 0.1  # share of them that do not look at where the force is not linear
 HESSIANS = 256  # that decide the axes
-ROUGH = 0.3  # difference of the slope of grad V over the least translation from Hess V, over the largest of those
+ROUGH = 10.0  # slope of grad V over the least translation, ZOOMS times halved, over that when half as often halved
+ZOOMS, LOOKS = 10, 256  # points around the steepest one, each time
 QUADRATIC = 0.01  # change of Hess V, over its size, up to which a flow may do without bumps and waves
 
 TINY = 1e-300
@@ -50,7 +52,7 @@ class Features:
         self.centre = x.mean(0)
         self.shift, self.scale = 0.0, 1.0
         if energy.potential is not None:
-            values = np.asarray(_potential(energy, x))
+            values = np.asarray(potential(energy, x))
             self.shift = float(values.mean())
             self.scale = float(values.std() + 1e-12 * (1 + np.abs(values).max()))
         if _has_landscape(energy):
@@ -61,12 +63,14 @@ class Features:
         """Whether fields are linear in their coefficients."""
         return self.mixture is None
 
-    def judge(self, unresolved: float) -> None:
-        """More bumps and translates from now on where those of a segment left so much, over ||grad mu||, of the force.
+    def refined(self, unresolved: float) -> bool:
+        """Whether there are more bumps and translates from now on: fewer left so much, over ||grad mu||, of the force.
 
         In the plane only: on a line many wide bumps are too much alike, in space they are too dear.
         """
-        self.fine |= self.rich and self.dim in FINER and unresolved > COARSE
+        finer = not self.fine and self.rich and self.dim in FINER and unresolved > COARSE
+        self.fine |= finer
+        return finer
 
     def place(
         self,
@@ -94,7 +98,7 @@ class Features:
         if energy.potential is not None and not smooth:
             shift, scale = jnp.asarray(self.shift), jnp.asarray(self.scale)
             offset, few = jnp.asarray(_offsets(candidates, translates, rng)), _bumps(*(a[:modulating] for a in sites))
-            terms.append(ModulatedPotential(Opaque(energy.potential), shift, scale, offset, few))
+            terms.append(ModulatedPotential(held(energy.potential), shift, scale, offset, few))
         if self.mixture is not None:
             terms.append(_log_mixture(self.mixture, energy.diffusion))
         if self.rich:
@@ -107,47 +111,50 @@ def _has_landscape(energy: FreeEnergy) -> bool:
 
 
 @over_parts
-def _potential(energy: FreeEnergy, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+def potential(energy: FreeEnergy, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+    """V."""
     return jax.vmap(lambda x: jnp.asarray(energy.potential(x), x.dtype))(x)  # pyright: ignore[reportOptionalCall]
 
 
 @over_parts
-def _hessian(energy: FreeEnergy, x: Float[Array, "n d"]) -> Float[Array, "n d d"]:
+def hessian(energy: FreeEnergy, x: Float[Array, "n d"]) -> Float[Array, "n d d"]:
     """Hess (V + W * rho)."""
     return over_particles(jax.hessian(lambda x: energy.landscape(x)), x)
 
 
 @over_parts
-def _slope(energy: FreeEnergy, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+def slope(energy: FreeEnergy, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
     """grad (V + W * rho)."""
     return energy.drift(x)
 
 
 def _nearly_quadratic(energy: FreeEnergy, x: Float[np.ndarray, "n d"]) -> bool:
     """Whether Hess (V + W * rho) hardly changes over the points; a thousand of them say that."""
-    hessian = np.asarray(_hessian(energy, x[:1024]))
-    return float(np.abs(hessian - hessian.mean(0)).max()) <= QUADRATIC * float(np.abs(hessian).max())
+    bent = np.asarray(hessian(energy, x[:1024]))
+    return float(np.abs(bent - bent.mean(0)).max()) <= QUADRATIC * float(np.abs(bent).max())
 
 
 def _rough(energy: FreeEnergy, x: Float[np.ndarray, "n d"]) -> bool:
-    """Whether grad V changes within the least of the translations as its Hessian does not say: at a kink, for one."""
-    e = _directions(len(x), x.shape[1], np.random.default_rng(0))
-    apart, slope = _unlike(energy, NEAREST * _size(x), (x, e))
-    return not float(np.nanmax(apart)) <= ROUGH * float(np.nanmax(slope))
+    """Whether grad V has a kink near the points: its slope grows without end as one looks closer where it is largest.
+
+    That of a ridge, however sharp, does so only down to its width; where V is steep, only as far as one has to go.
+    """
+    rng, distance, slopes = np.random.default_rng(0), NEAREST * _size(x), []
+    for _ in range(ZOOMS):
+        found = np.asarray(_steepness(energy, distance, (x, _directions(len(x), x.shape[1], rng))))
+        slopes.append(float(np.nanmax(found, initial=0.0)))
+        closest = x[np.nanargmax(found)] if np.isfinite(slopes[-1]) and slopes[-1] > 0 else x[0]
+        x = closest + distance * rng.normal(size=(min(LOOKS, len(x)), x.shape[1]))
+        distance /= 2
+    return not slopes[-1] <= ROUGH * slopes[ZOOMS // 2]
 
 
 @over_parts
-def _unlike(energy: FreeEnergy, distance, points) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-    """|(grad V(x + a e) - grad V(x - a e)) / 2a - Hess V e| and |Hess V e| at points x with directions e, a apart."""
+def _steepness(energy: FreeEnergy, distance, points) -> Float[Array, " n"]:
+    """|grad V(x + a e) - grad V(x - a e)| / 2a at points x with directions e, a apart."""
     force = jax.grad(lambda x: jnp.asarray(energy.potential(x), x.dtype))  # pyright: ignore[reportOptionalCall]
-
-    def at(point):
-        x, e = point
-        slope = jax.jvp(force, (x,), (e,))[1]
-        across = (force(x + distance * e) - force(x - distance * e)) / (2 * distance)
-        return jnp.linalg.norm(across - slope), jnp.linalg.norm(slope)
-
-    return over_particles(at, points)
+    across = lambda x, e: (force(x + distance * e) - force(x - distance * e)) / (2 * distance)
+    return over_particles(lambda point: jnp.linalg.norm(across(*point)), points)
 
 
 def _sites(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slope, count: int):
@@ -160,10 +167,10 @@ def _sites(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slop
     inverse = np.linalg.inv(np.atleast_2d(np.cov(candidates, rowvar=False)))
     metric = np.tile(inverse, (len(candidates), 1, 1))
     if count and _has_landscape(energy) and energy.diffusion > 0:
-        hessian = np.asarray(_hessian(energy, candidates))
-        metric += _absolute(hessian) / energy.diffusion
+        bent = np.asarray(hessian(energy, candidates))
+        metric += _absolute(bent) / energy.diffusion
         if slope is not None:
-            metric += _absolute(hessian + slope) / energy.diffusion
+            metric += _absolute(bent + slope) / energy.diffusion
     chosen = farthest_points(candidates, metric, count)
     return candidates[chosen], metric[chosen]
 
@@ -239,12 +246,12 @@ def _spacing(bumps: Bumps) -> float:
 
 def _waves(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slope, rng: np.random.Generator) -> Waves:
     """Waves along the axes on which the landscape is nearly a sum, and in random directions for the rest of it."""
-    hessian = _finite(np.asarray(_hessian(energy, candidates)))
-    axes = joint_axes(hessian[rng.choice(len(hessian), min(HESSIANS, len(hessian)), replace=False)])
+    bent = _finite(np.asarray(hessian(energy, candidates)))
+    axes = joint_axes(bent[rng.choice(len(bent), min(HESSIANS, len(bent)), replace=False)])
     on_axes = lambda A: np.einsum("di,ndk,ki->ni", axes, A, axes, optimize=True)
-    bend = np.abs(on_axes(hessian))
+    bend = np.abs(on_axes(bent))
     if slope is not None:
-        bend = bend + np.abs(on_axes(hessian + np.where(np.isfinite(slope), slope, 0)))
+        bend = bend + np.abs(on_axes(bent + np.where(np.isfinite(slope), slope, 0)))
     sharp = bend / energy.diffusion if energy.diffusion > 0 else 0 * bend
     parts = [_along(axis, candidates, own) for axis, own in zip(axes.T, sharp.T, strict=True)]
     across = waves_across(energy, candidates, rng, ACROSS)
@@ -268,7 +275,7 @@ def waves_across(energy: FreeEnergy, x: Float[np.ndarray, "n d"], rng: np.random
     """
     frame, d = Frame.of(x), x.shape[1]
     white = frame.points(x)
-    force = np.nan_to_num(np.asarray(_slope(energy, x))) @ frame.root
+    force = np.nan_to_num(np.asarray(slope(energy, x))) @ frame.root
     affine = np.concatenate([white, np.ones((len(white), 1))], 1)
     rest = force - affine @ np.linalg.lstsq(affine, force)[0]
     spread = rest.T @ rest

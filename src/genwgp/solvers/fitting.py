@@ -20,7 +20,7 @@ from genwgp.solvers.simplified import Linearised, implicit_start, simplified_new
 RIDGES = (1e-9, 1e-6, 1e-4, 1e-2)  # of the fits; the one that does best on held-out particles is taken
 NEARLY, KINKED = 1.02, 1.3  # times the least error: up to there it is as good; the second where V has a kink
 MANY_RIDGES = (1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-2)  # where whole Jacobians are dear, and a fit costs little
-SLIGHT = (1e-13, 1e-11)  # and these where many bumps must resolve what fewer left; before, tails would blow up
+SLIGHT = (1e-13, 1e-11)  # and these where many bumps must resolve what fewer left; at first, tails would blow up
 FITTED = 1e-3  # residual over ||grad mu|| that a segment must reach, or what the features left before it
 SMALL = 0.1  # of what it must reach, where the method stops if whole Jacobians are dear
 AT_FIRST = 3e-4  # residual over ||grad mu|| that the ridge of the first segment may leave in exchange for a larger one
@@ -187,7 +187,7 @@ def explicit_velocity(
     train, held = ((part.state, _roots(part, trust)) for part in (choice, hold))
     c, left, most, weight, by_kind = base, np.inf, np.inf, np.zeros(field.size), np.array([0.0, 1.0])
     dear = _dear(features, field, choice)
-    ridges = SLIGHT + RIDGES if features.fine else MANY_RIDGES if dear else RIDGES
+    ridges = SLIGHT + RIDGES if features.fine and last is not None else MANY_RIDGES if dear else RIDGES
     for _ in range(1 if features.linear else 3):
         fit = col.explicit_fit(energy, field, c, train, held, ridges)
         tolerated = AT_FIRST * fit.before if dear and last is None else 0.0

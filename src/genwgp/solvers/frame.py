@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from genwgp.layers.fields import Waves
 
-SWEEPS, SMALL = 40, 1e-6  # over all pairs of axes, at most; sine of a rotation that ends them
+SWEEPS, SMALL = 40, 1e-6  # over all pairs of axes, at most; sine of a rotation that is small enough to end them
 
 
 class Frame(NamedTuple):
@@ -34,7 +34,7 @@ class Frame(NamedTuple):
         return Waves(jnp.asarray(weight), jnp.asarray(offset - weight @ self.mean))
 
 
-def joint_axes(matrices: Float[np.ndarray, "n d d"]) -> Float[np.ndarray, "d d"]:
+def joint_axes(matrices: Float[np.ndarray, "n d d"], small: float = SMALL) -> Float[np.ndarray, "d d"]:
     """Orthonormal columns E with E^T A E as nearly diagonal as one E can make all symmetric matrices A.
 
     Least sum of squares off the diagonals, by Jacobi rotations. For the Hessians of V(x) = sum_i f_i(e_i . x) these are
@@ -45,7 +45,7 @@ def joint_axes(matrices: Float[np.ndarray, "n d d"]) -> Float[np.ndarray, "d d"]
     A = axes.T @ matrices @ axes
     d, largest = len(axes), 1.0
     for _ in range(SWEEPS):
-        if largest < SMALL:
+        if largest < small:
             break
         largest = 0.0
         for i in range(d - 1):

@@ -17,15 +17,17 @@ from genwgp.confinement import spreads, wall
 from genwgp.diagnostics import measure, verdict
 from genwgp.errors import InputError, NotConvergedError
 from genwgp.layers.base import AbstractLayer
+from genwgp.layers.velocity import AbstractFlow
 from genwgp.mesh import mesh_of, on
 from genwgp.parts import default_float, make_room
 from genwgp.path import WassersteinPath
 from genwgp.problem import Problem
 from genwgp.solvers.adam import Adam, train
-from genwgp.solvers.assembly import assemble
+from genwgp.solvers.assembly import Way, assemble, assemble_product
+from genwgp.solvers.blocks import Block, blocks_of
 from genwgp.solvers.keeper import Keeper
 from genwgp.solvers.solution import Event, Result, Solution
-from genwgp.solvers.sweep import CausalSweep, Figures, Outcome, sweep
+from genwgp.solvers.sweep import CausalSweep, Figures, Swept, sweep_all
 
 Action = GeometricAction | FiniteHorizonAction
 Progress = Callable[[Event], Any]
@@ -155,9 +157,9 @@ def _solved(problem: Problem, computed: Problem, task: Task, key: Any, keeper: K
         finish = lambda: _measured(problem, computed, action, seed, trained)
         stopped = trained.result == Result.INTERRUPTED
     else:
-        outcome = _swept(computed, action, seed, method, tell, keeper)
-        finish = lambda: _cut(problem, computed, action, K, seed, outcome)
-        stopped = outcome.status == "interrupted"
+        swept, blocks = _swept(computed, action, seed, method, tell, keeper)
+        finish = lambda: _cut(problem, computed, action, K, seed, swept, blocks)
+        stopped = swept.status == "interrupted"
     path, figures, found = finish() if stopped else _kept(finish)
     terminal = isinstance(action, GeometricAction)
     # Coupling layers for a horizon take equal times instead: F or equal speeds on top would pull the path away from it.
@@ -190,23 +192,35 @@ def _seed(key: Any) -> int:
 
 def _swept(
     computed: Problem, action: Action, seed: int, method: CausalSweep, tell: Progress, keeper: Keeper
-) -> Outcome:
-    """The segments of the sweep. Its least squares need float64, whatever the default is."""
+) -> tuple[Swept, list[Block]]:
+    """The segments of the sweep, and the flows that they are of. Its least squares need float64, whatever jax has."""
     horizon = action.T if isinstance(action, FiniteHorizonAction) else np.inf
+    report = _reporter(tell, method, horizon)
     with jax.enable_x64(True):
-        return sweep(computed, method, seed, horizon, _reporter(tell, method, horizon), keeper)
+        blocks = blocks_of(computed)
+        problems, counts = [block.problem for block in blocks], [len(block.axes) for block in blocks]
+        return sweep_all(problems, counts, method, seed, horizon, report, keeper), blocks
 
 
-def _cut(problem: Problem, computed: Problem, action: Action, K: int, seed: int, outcome: Outcome) -> _Measured:
+def _layers(swept: Swept, blocks: list[Block], K: int) -> AbstractFlow:
+    ways = [Way(outcome.segments, outcome.speeds) for outcome in swept.outcomes]
+    if len(blocks) == 1 and len(blocks[0].axes) == 1:
+        return assemble(ways[0], K)
+    return assemble_product(ways, [block.axes for block in blocks], swept.reached, K)
+
+
+def _cut(
+    problem: Problem, computed: Problem, action: Action, K: int, seed: int, swept: Swept, blocks: list[Block]
+) -> _Measured:
     """Path, figures and what was found, from the segments of a sweep."""
     default = default_float()
     with jax.enable_x64(True):
         found = _Found(
-            assemble(outcome.segments, outcome.speeds, K),
-            _RESULTS.get(outcome.status),
-            outcome.message,
-            _log(outcome.figures),
-            {"segments": len(outcome.segments)},
+            _layers(swept, blocks, K),
+            _RESULTS.get(swept.status),
+            swept.message,
+            _log(swept.figures),
+            {"segments": sum(len(outcome.segments) for outcome in swept.outcomes)},
         )
         path, figures = measure(computed, found.layers, action, seed + HELD_OUT, points=2)
     arrays, static = path.to_arrays()

@@ -8,11 +8,13 @@ layers of equal length afterwards (`assembly`).
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float
 from numpy.linalg import LinAlgError
 
 from genwgp.checks import integer, positive_number
@@ -22,6 +24,7 @@ from genwgp.energies import FreeEnergy
 from genwgp.errors import InputError
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field, Waves
+from genwgp.layers.restricted import given
 from genwgp.problem import Problem
 from genwgp.solvers import directed
 from genwgp.solvers.features import Features
@@ -48,6 +51,7 @@ STRUCTURED = 0.01  # residual over ||grad mu|| up to which the few structured fe
 MIXED = 0.1  # the same for a mixture, whose ridges bumps do not resolve
 STRONG = 1.7  # times ||grad mu||: the force on a particle beyond which its errors are measured relative to it
 LOST, EXACTLY = 10.0, 0.3  # residual over ||grad mu|| from which a particle is not trained on any more
+SPARED = 0.01  # share of the test particles that may be lost: they count no more, others stand in their places
 OWN = 0.5  # residual over its own |grad mu| up to which it is all the same: on a barrier that is where the force is
 REFUSED = 4  # steps halved before they do not do any more (what is not linear may only need a smaller step)
 FALL = 5.0  # largest over smallest speed in a segment
@@ -65,6 +69,7 @@ STUCK = 16  # those without progress, hardly anything of the force resolved, tha
 NOISE, LITTLE = 0.5, 1e-4  # residual over the force, and drop of F in a segment over all, where nothing is resolved
 RISE = 3e-3  # of the drop of F so far: by how much F may rise in a segment, where it is spent and noise is left
 TINY = 1e-100  # added to the force, which is 0 at a start in equilibrium; its square does not underflow
+ENDS = ("done", "stalled")  # of flows that have come as far as they can, the second of those that cannot be resolved
 NUMBERS = ("step", "time", "arclength", "force", "trust")  # of the state of a sweep
 FAR = 1e3  # thermal lengths after which a flow without equilibrium in sight is called unbounded
 
@@ -171,30 +176,131 @@ def sweep(
     status: "done", "stalled" (the rest of the way is below what the features resolve), "failed", "non_finite",
     "unbounded", "interrupted" (KeyboardInterrupt, also from `on_segment`).
     """
-    run, keeper = _Run(problem, settings, seed, horizon), keeper or Keeper()
-    status, message = "failed", f"{settings.segments} segments were not enough"
-    keeper.resume(problem.energy.potential, run.resume)
+    return sweep_all([problem], [1], settings, seed, horizon, on_segment, keeper).outcomes[0]
+
+
+class Swept(NamedTuple):
+    """Outcomes of all flows; figures of them together after each segment, how it ended and why."""
+
+    outcomes: list[Outcome]
+    figures: list[Figures]
+    status: str
+    message: str
+
+    @property
+    def reached(self) -> float:
+        """The physical time that the flows have in common: one that is at its end has no other."""
+        reached = [sum(float(s.duration) for s in outcome.segments) for outcome in self.outcomes]
+        going = [t for t, outcome in zip(reached, self.outcomes, strict=True) if outcome.status not in ENDS]
+        return min(going, default=max(reached))
+
+
+def sweep_all(
+    problems: list[Problem],
+    counts: list[int],
+    settings: CausalSweep,
+    seed: int,
+    horizon: float = np.inf,
+    on_segment: Callable[[Figures], None] = lambda figures: None,
+    keeper: Keeper | None = None,
+) -> Swept:
+    """As `sweep`, of several flows that do not feel each other, of which the one that is behind goes on.
+
+    `counts`: so many copies of each make up the whole, whose gap all of them share, and which `on_segment` is told of.
+    """
+    settings, keeper = replace(settings, gap=settings.gap / sum(counts)), keeper or Keeper()
+    all_of = _All([_Run(problem, settings, seed, horizon) for problem in problems], counts)
+    status, message = "done", ""
+    keeper.resume(given(problems[0].energy.potential), all_of.resume)
     try:
-        for figures in run.figures:
+        for figures in all_of.figures:
             on_segment(figures)
-        ended = run.ended() if run.figures else None
-        while ended is None and len(run.segments) < settings.segments:
+        while (run := all_of.behind()) is not None:
             with np.errstate(over="ignore", invalid="ignore"):  # of lost particles, which are looked for
-                run.advance()
-            keeper.keep(run.kept(), run.about())
-            on_segment(run.figures[-1])
-            ended = run.ended()
-        status, message = ended or (status, message)
+                all_of.advance(run)
+            keeper.keep(all_of.kept(), all_of.about())
+            on_segment(all_of.figures[-1])
+        status, message = all_of.ended()
     except KeyboardInterrupt:
-        status, message = "interrupted", f"interrupted at time {run.time:.4g}"
+        status, message = "interrupted", f"interrupted at time {min(run.time for run in all_of.runs):.4g}"
     except Failure as failure:
         status, message = failure.args
     keeper.flush()
-    if status == "failed" and run.figures and run.energy.diffusion:
-        message = f"{message}; F - F* is {run.figures[-1].gap:.2g} D, or there is no equilibrium"
-    if not run.segments:
-        run.stand_still()
-    return Outcome(run.segments, run.speeds, run.figures, status, message)
+    if status == "failed" and all_of.figures and all_of.runs[0].energy.diffusion:
+        message = f"{message}; F - F* is {all_of.figures[-1].gap:.2g} D, or there is no equilibrium"
+    return Swept([run.outcome(status, message) for run in all_of.runs], all_of.figures, status, message)
+
+
+class _All:
+    """Runs side by side, the steps of them all in the order in which they were made, and the figures after each."""
+
+    def __init__(self, runs: list["_Run"], counts: list[int]):
+        self.runs, self.counts = runs, counts
+        self.steps: list[tuple] = []
+        self.figures: list[Figures] = []
+        self.now = [run.at_start() for run in runs]
+
+    def behind(self) -> "_Run | None":
+        """The one of those that have not ended which has come least far."""
+        return min((run for run in self.runs if run.end is None), key=lambda run: run.time, default=None)
+
+    def advance(self, run: "_Run") -> None:
+        if len(run.segments) == run.settings.segments:
+            raise Failure("failed", f"{run.settings.segments} segments were not enough")
+        run.advance()
+        self._add(self.runs.index(run), run.segments[-1], run.speeds[-1], run.figures[-1])
+        run.end = run.ended()
+
+    def _add(self, place: int, segment: Segment, speeds: np.ndarray, figures: Figures) -> None:
+        self.steps.append((place, segment, speeds, figures))
+        self.now[place] = figures
+        self.figures.append(figures if len(self.runs) == 1 else _together(self.now, self.counts, figures))
+
+    def kept(self) -> Kept:
+        return Kept(list(self.steps), {"runs": tuple(run.state() for run in self.runs)})
+
+    def resume(self, kept: Kept) -> None:
+        """Take over what `kept` gave."""
+        for place, segment, speeds, figures in kept.steps:
+            own = _checked(Segment(segment[0], *map(np.asarray, segment[1:])))
+            self._add(place, own, np.asarray(speeds), Figures(*figures))
+        for place, (run, state) in enumerate(zip(self.runs, kept.state["runs"], strict=True)):
+            run.resume([step[1:] for step in self.steps if step[0] == place], state)
+            run.end = run.ended() if run.figures else None
+
+    def about(self) -> dict[str, Any]:
+        now = self.figures[-1]
+        return {"segments": len(self.steps), "time": now.time, "free_energy": now.free_energy}
+
+    def ended(self) -> tuple[str, str]:
+        """Status and message of all together."""
+        ends = [run.end for run in self.runs if run.end is not None]
+        status = max((status for status, _ in ends), key=ENDS.index)
+        messages = list(dict.fromkeys(message for _, message in ends))
+        if len(messages) == 1:
+            return status, messages[0]
+        gap = self.figures[-1].gap
+        stays = f"F - F* stays at {gap:.1e} D" if status == "stalled" else f"F - F* is {gap:.1e} D"
+        return status, f"reached the equilibrium of {sum(self.counts)} groups of coordinates: {stays}"
+
+
+def _together(parts: list[Figures], counts: list[int], last: Figures) -> Figures:
+    """Figures of the whole from those of its parts, `last` that of the one which has moved."""
+    total = lambda values: float(np.dot(counts, list(values)))
+    force = np.sqrt(total(part.force**2 for part in parts))
+    return Figures(
+        time=min(part.time for part in parts),
+        duration=last.duration,
+        arclength=np.sqrt(total(part.arclength**2 for part in parts)),
+        free_energy=total(part.free_energy for part in parts),
+        gap=total(part.gap for part in parts),
+        force=force,
+        residual=np.sqrt(total((part.residual * part.force) ** 2 for part in parts)) / max(force, TINY),
+        probe=last.probe,
+        substeps=last.substeps,
+        lost=sum(part.lost for part in parts),
+        seconds=last.seconds,
+    )
 
 
 def _checked(segment: Segment) -> Segment:
@@ -230,6 +336,7 @@ class _Run:
         self.force = trimmed_rms(grad_mu(self.energy, self.test)) + TINY
         self.thermal, self.trust = self._thermal_length(), 1.0
         self.step = self._first_step()
+        self.end: tuple[str, str] | None = None
 
     def _cloud(self, problem: Problem, seed: int) -> State | None:
         """The particles that make the mean field of an interaction, others than those that feel it."""
@@ -258,10 +365,10 @@ class _Run:
         shortest = 2 * x.shape[1] / rms(self.test.score)
         return 0.25 / max(rms(gradient @ axes / sizes), rms(gradient) / shortest, 1e-12)
 
-    def kept(self) -> Kept:
+    def state(self) -> dict[str, Any]:
         """All that has changed since the start: with it another process finds the same next segment."""
         cloud = self.mean_field.cloud
-        state = {
+        return {
             "random": self.rng.bit_generator.state,
             "pool": tuple(self.pool.state),
             "alive": self.pool.alive,
@@ -276,19 +383,11 @@ class _Run:
             "learned": {"waves": self.learner.waves, "futile": self.learner.futile},
             "numbers": {name: float(getattr(self, name)) for name in NUMBERS},
         }
-        return Kept(list(zip(self.segments, self.speeds, self.figures, strict=True)), state)
 
-    def about(self) -> dict[str, Any]:
-        now = self.figures[-1]
-        return {"segments": len(self.figures), "time": now.time, "free_energy": now.free_energy}
-
-    def resume(self, kept: Kept) -> None:
-        """Take over what `kept` gave."""
-        for segment, speeds, figures in kept.steps:
-            self.segments.append(_checked(Segment(segment[0], *map(np.asarray, segment[1:]))))
-            self.speeds.append(np.asarray(speeds))
-            self.figures.append(Figures(*figures))
-        state = kept.state
+    def resume(self, steps: list[tuple[Segment, np.ndarray, Figures]], state: dict[str, Any]) -> None:
+        """Take over the steps so far, and what `state` gave."""
+        if steps:
+            self.segments, self.speeds, self.figures = map(list, zip(*steps, strict=True))
         self.rng.bit_generator.state = state["random"]
         self.pool = self.pool._replace(
             state=_stored(self.pool.state, state["pool"]),
@@ -298,16 +397,14 @@ class _Run:
         if self.mean_field.cloud is not None:
             self.mean_field = self.mean_field._replace(cloud=_stored(self.mean_field.cloud, state["cloud"]))
         self.energy = self.mean_field.now()
-        self.features.rich, self.features.fine = (state["features"][name] for name in ("rich", "fine"))
-        self.features.rough = state["features"].get("rough", False)  # checkpoints had none at first
+        for name in ("rich", "fine", "rough"):
+            setattr(self.features, name, state["features"][name])
         if not state["features"]["mixed"]:
             self.features.mixture = None
-        learned = state.get("learned", {"waves": None, "futile": 0.0})  # checkpoints had none at first
-        self.learner.waves, self.learner.futile = learned["waves"], learned["futile"]
-        numbers = {"trust": 1.0} | state["numbers"]  # checkpoints had no trust at first
+        self.learner.waves, self.learner.futile = (state["learned"][name] for name in ("waves", "futile"))
         for name in NUMBERS:
-            setattr(self, name, float(numbers[name]))
-        self.began -= self.figures[-1].seconds
+            setattr(self, name, float(state["numbers"][name]))
+        self.began -= self.figures[-1].seconds if steps else 0.0
 
     def advance(self) -> None:
         """Find the next segment: smaller steps while it is not solved or the probe sees too large a residual."""
@@ -316,7 +413,7 @@ class _Run:
         h = left if self.step > 0.7 * left and self.step < 2 * left else min(self.step, left)
         all_of = (self._choose(self.settings.train), self._choose(self.settings.train))
         field, choice, explicit = self._fields(*all_of)
-        probe, refused, risen, finer = np.inf, 0, 0, 1.0
+        probe, refused, risen, finer, left_before = np.inf, 0, 0, 1.0, np.inf
         for attempt in range(TRIES):
             last = self.segments[-1] if self.segments else None
             fit = fit_segment(self.mean_field, self.features, last, field, choice, explicit, h, finer)
@@ -337,11 +434,16 @@ class _Run:
                 if self._near() and risen == RISEN:
                     break
                 continue
-            if probe < tol and (fit.solved or not self.features.rich or self._limited(fit, unresolved, *all_of)):
+            # What a smaller step hardly changes may be as good as it gets.
+            solved = fit.solved or not self.features.rich
+            solved = solved or (NO_WORSE * fit.left > left_before and self._limited(fit, unresolved, *all_of))
+            left_before = fit.left
+            if probe < tol and solved:
+                if not self._spent() and self.features.refined(unresolved):
+                    field, choice, explicit = self._fields(*all_of)
+                    continue
                 self._accept(fit.segment, states, speeds, probe)
                 self.trust = explicit.earned
-                if not self._spent():
-                    self.features.judge(unresolved)
                 most = GROWTH if attempt == 0 else AFTER_REFUSAL
                 self.step = h * float(np.clip(0.75 * np.sqrt(tol / max(probe, 1e-12)), 0.3, most))
                 return
@@ -391,6 +493,8 @@ class _Run:
 
     def _spent(self) -> bool:
         """Whether SPENT of the drop of F lies behind: more bumps are not worth their time for the rest."""
+        if not self.figures:
+            return False
         left = self.figures[-1].gap * self.energy.diffusion
         return left < (1 - SPENT) * (self.start_energy - self.figures[-1].free_energy + left)
 
@@ -479,12 +583,15 @@ class _Run:
         self.test, h = states[-1], float(segment.duration)
         gradient = grad_mu(self.energy, self.test)
         r = velocity(segment, 1.0, self.test) + gradient
-        size = rms(gradient)
         self.force = trimmed_rms(gradient) + TINY
+        lost = self._lost(r, gradient)
+        if lost.any() and lost.mean() <= SPARED:
+            index = np.where(lost, self.rng.choice(np.flatnonzero(~lost), len(lost)), np.arange(len(lost)))
+            self.test = State(*(jnp.asarray(np.asarray(a)[index]) for a in self.test))
+            r, gradient = r[index], gradient[index]
+        size = rms(gradient)
         pulled = grad_mu(self.energy, self.pool.state)
-        bad = ((velocity(segment, 1.0, self.pool.state) + pulled) ** 2).sum(1)
-        lost, own = LOST if self.features.rich else EXACTLY, (pulled**2).sum(1)
-        self.pool = self.pool.drop(~np.isfinite(bad) | (bad > np.maximum((lost * self.force) ** 2, OWN**2 * own)))
+        self.pool = self.pool.drop(self._lost(velocity(segment, 1.0, self.pool.state) + pulled, pulled))
         self.time += h
         self.arclength += h * float(speeds @ [1, 3, 3, 1]) / 8  # Simpson's three-eighths rule
         self.segments.append(segment)
@@ -504,6 +611,12 @@ class _Run:
                 seconds=time.perf_counter() - self.began,
             )
         )
+
+    def _lost(self, residual: Float[np.ndarray, "n d"], force: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
+        """Which particles the fit does not hold any more, by what it leaves of the force on each."""
+        bad, own = (residual**2).sum(1), (force**2).sum(1)
+        lost = LOST if self.features.rich else EXACTLY
+        return ~np.isfinite(bad) | (bad > np.maximum((lost * self.force) ** 2, OWN**2 * own))
 
     def _concentrated(self) -> bool:
         """Whether the density where it is largest would have its whole mass within the core of the interaction."""
@@ -534,11 +647,18 @@ class _Run:
         drop = self.start_energy - now.free_energy
         return now.residual > NOISE and before.free_energy - now.free_energy < LITTLE * drop
 
-    def stand_still(self) -> None:
-        """A path that stays at the start, for a sweep that ended before its first segment."""
-        field = self._field()
-        self.segments.append(constant(field, np.zeros(field.size))._replace(duration=np.array(1e-9 * self.step)))
-        self.speeds.append(np.zeros(4))
+    def at_start(self) -> Figures:
+        """Figures before the first segment."""
+        gap, now = energy_gap(self.energy, self.test), time.perf_counter() - self.began
+        return Figures(0.0, 0.0, 0.0, self.start_energy, gap, self.force, 0.0, 0.0, 0, 0, now)
+
+    def outcome(self, status: str, message: str) -> Outcome:
+        """What was found, with the end that it had or the given one. Before its first segment it stays at the start."""
+        if not self.segments:
+            field = self._field()
+            self.segments.append(constant(field, np.zeros(field.size))._replace(duration=np.array(1e-9 * self.step)))
+            self.speeds.append(np.zeros(4))
+        return Outcome(self.segments, self.speeds, self.figures, *(self.end or (status, message)))
 
     def ended(self) -> tuple[str, str] | None:
         """Status and message when there is nothing left to do."""
