@@ -52,8 +52,9 @@ def shapes(problem: gw.Problem) -> list[tuple[int, ...]]:
 @pytest.mark.parametrize("Q", [np.eye(5), rotation(5)], ids=["as it is", "turned"])
 def test_groups_of_coordinates_are_found_in_any_basis(Q):
     start = gw.Gaussian(Q.T @ np.full(5, 0.1), 0.25)
-    # A start that is round falls apart in any basis, so that the quadratic form does in that of its eigenvectors.
-    assert shapes(problem(turned(wells, Q), start)) == [(1, 1), (1, 1), (1, 1), (2, 1)]
+    # A start that is round falls apart in any basis: the quadratic form does in that of its eigenvectors, into three
+    # different Gaussians, which are solved as one.
+    assert shapes(problem(turned(wells, Q), start)) == [(1, 3), (2, 1)]
     assert shapes(problem(turned(eight_modes, Q), start)) in ([(1, 1), (1, 2), (2, 1)], [(1, 2), (3, 1)])
 
 
@@ -69,6 +70,10 @@ def test_the_parts_add_up_to_the_whole(Q):
     np.testing.assert_allclose(density, whole.initial.log_prob(jnp.asarray(x)), rtol=1e-10)
     every = np.concatenate([own for b in blocks for own in b.axes], 1)
     np.testing.assert_allclose(every.T @ every, np.eye(5), atol=1e-12)
+
+
+def test_what_is_gaussian_altogether_is_one():
+    assert shapes(problem(lambda x: x[0] ** 2 + 3 * x[1] ** 2, gw.Gaussian([1.0, 0.5], [0.1, 0.3]))) == [(1, 2)]
 
 
 TIED = {

@@ -52,8 +52,9 @@ def alone():
 
 
 def apart():
-    """Two coordinates that do not feel each other."""
-    return gw.Problem(gw.FreeEnergy(quadratic, gw.Entropy(1.0)), gw.Gaussian([1.0, 0.5], [0.1, 0.3]))
+    """Two coordinates that do not feel each other, one of which is no Gaussian."""
+    energy = gw.FreeEnergy(lambda x: x[0] ** 4 / 4 - x[0] + x[1] ** 2, gw.Entropy(1.0))
+    return gw.Problem(energy, gw.Gaussian([0.5, 0.5], [0.1, 0.3]))
 
 
 def together():

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
+from scipy.linalg import block_diag
 
 import genwgp as gw
 from equations import equation_residual
@@ -256,7 +257,7 @@ def test_products_in_many_dimensions():
     np.testing.assert_allclose(rho.score(x[:5]), score, rtol=1e-9)
     assert abs(np.corrcoef(rho.quasi_sample(0, 4096), rowvar=False)[0, 1]) < 0.05
     assert path.equilibrium_free_energy == pytest.approx(-float(path.log_normaliser or np.nan), abs=1e-9)
-    assert path.describe().startswith("product of 5 one-dimensional paths: finite volumes")
+    assert path.describe().startswith("product of 5 paths: finite volumes")
 
 
 def test_products_of_different_paths():
@@ -269,7 +270,34 @@ def test_products_of_different_paths():
     assert product.dissipation(0.4) == pytest.approx(float(plane.dissipation(0.4)), rel=1e-12)
 
 
-@pytest.mark.parametrize("paths", [[], [1.0], [CLOSED["disk"]], [gw.problems.get("banana").reference]])
+def test_products_in_a_basis_of_their_own():
+    """Of a plane that is correlated and a line, turned: against the whole in closed form."""
+    A, S = np.array([[1.0, 0.3], [0.3, 2.0]]), np.array([[0.5, 0.1], [0.1, 0.2]])
+    plane = OrnsteinUhlenbeck(A, [0.5, 0.0], 1.0, gw.Gaussian([1.0, -1.0], S))
+    line = OrnsteinUhlenbeck([[0.7]], [0.0], 1.0, gw.Gaussian([2.0], 0.3))
+    Q = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+    whole = OrnsteinUhlenbeck(
+        Q @ block_diag(A, [[0.7]]) @ Q.T,
+        Q @ [0.5, 0.0, 0.0],
+        1.0,
+        gw.Gaussian(Q @ [1.0, -1.0, 2.0], Q @ block_diag(S, [[0.3]]) @ Q.T),
+    )
+    product, x = ProductPath([plane, line], Q), np.random.default_rng(0).normal(size=(7, 3))
+    one, other = product.density(0.4), whole.density(0.4)
+    for part in ("log_prob", "score"):
+        np.testing.assert_allclose(getattr(one, part)(x), getattr(other, part)(x), rtol=1e-9)
+    np.testing.assert_allclose(one.mean, other.mean, rtol=1e-9)
+    np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-9, atol=1e-12)
+    for drawn in (one.quasi_sample(0, 2**14), np.asarray(one.sample(jax.random.key(0), 2**16))):
+        np.testing.assert_allclose(drawn.mean(0), other.mean, atol=0.02)
+        np.testing.assert_allclose(np.cov(drawn, rowvar=False), other.covariance, atol=0.02)
+    assert product.free_energy(0.4) == pytest.approx(float(whole.free_energy(0.4)), rel=1e-9)
+    for basis in (np.eye(2), np.full((3, 3), 0.5)):
+        with pytest.raises(InputError, match=r"^ProductPath\.basis: "):
+            ProductPath([plane, line], basis)
+
+
+@pytest.mark.parametrize("paths", [[], [1.0], [gw.problems.get("banana").reference]])
 def test_products_refused(paths):
     with pytest.raises(InputError, match=r"^ProductPath\.paths: "):
         ProductPath(paths)

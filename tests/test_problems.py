@@ -14,7 +14,8 @@ from genwgp.references import OrnsteinUhlenbeck, QuadratureReference, reference_
 NAMES = gw.problems.names()
 FOKKER_PLANCK = ["ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture", "tilted-double-well", "double-well-1d"]
 PRODUCTS = ["many-wells", "styblinski-tang"]
-FOKKER_PLANCK += ["gaussian-mixture", "banana", "ring", *PRODUCTS]  # a potential and an entropy
+MODES = ["eight-modes", "scattered-modes"]
+FOKKER_PLANCK += ["gaussian-mixture", "banana", "ring", *PRODUCTS, *MODES]  # a potential and an entropy
 PROCESSES = ["ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture"]
 
 
@@ -52,7 +53,7 @@ def test_every_problem_is_described_and_builds_from_its_defaults(name):
 def test_fokker_planck_problems_know_their_normaliser(name):
     problem = gw.problems.get(name)
     assert problem.energy.diffusion == 1.0
-    if name in PRODUCTS:
+    if name in PRODUCTS + MODES:
         reference = gw.problems.get(name).reference
     else:
         reference = exact(name) if name in PROCESSES else quadrature(name)
@@ -247,3 +248,27 @@ def test_products_are_the_sums_of_their_coordinates(name):
     assert float(problem.energy.dissipation(x, log_density, score)) == pytest.approx(
         reference.dissipation(0.0), rel=0.03
     )
+
+
+@pytest.mark.parametrize("diffusion", [1.0, 0.5])
+def test_eight_modes_are_those_of_a_plane_in_any_dimension(diffusion):
+    """V along the plane and across it, and log Z, against the reference that is made of them."""
+    problem = gw.problems.get("eight-modes", dim=4, diffusion=diffusion, seed=2)
+    assert problem.reference is not None
+    assert problem.reference.log_normaliser == pytest.approx(2 * np.log(2 * np.pi), abs=1e-6)
+    end = problem.reference.density(np.inf)
+    assert end is not None
+    x = np.asarray(end.sample(jax.random.key(0), 20))
+    V = problem.energy.per_particle(jnp.asarray(x), jnp.zeros(20))
+    np.testing.assert_allclose(end.log_prob(x), -V / diffusion - 2 * np.log(2 * np.pi), atol=0.02)
+
+
+def test_scattered_modes_are_their_own_equilibrium():
+    problem = gw.problems.get("scattered-modes", dim=3, diffusion=0.5, seed=4)
+    assert problem.reference is not None
+    end = problem.reference.density(np.inf)
+    assert isinstance(end, gw.Mixture)
+    assert 5 <= len(end.weights) <= 10
+    x = jnp.asarray(end.quasi_sample(0, 20))
+    np.testing.assert_allclose(end.log_prob(x), -problem.energy.per_particle(x, jnp.zeros(20)) / 0.5, rtol=1e-9)
+    assert problem.reference.density(1.0) is None

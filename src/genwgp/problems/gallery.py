@@ -29,6 +29,8 @@ _GALLERY: dict[str, tuple[Callable[..., Problem], str]] = {
     "tilted-double-well": (double_wells.tilted, double_wells.SOURCE),
     "double-well-1d": (double_wells.one_dimensional, double_wells.SOURCE),
     "gaussian-mixture": (gaussian_mixture.four_modes, gaussian_mixture.SOURCE),
+    "eight-modes": (gaussian_mixture.eight_modes, gaussian_mixture.SOURCE),
+    "scattered-modes": (gaussian_mixture.scattered_modes, gaussian_mixture.SOURCE),
     "banana": (banana.banana, banana.SOURCE),
     "ring": (ring.ring, ring.SOURCE),
     "many-wells": (products.many_wells, products.SOURCE_WELLS),

@@ -10,6 +10,7 @@ from genwgp.references.finite_volume import FiniteVolume as FiniteVolume
 from genwgp.references.grid_density import GridDensity as GridDensity
 from genwgp.references.heat import Heat as Heat
 from genwgp.references.keller_segel import KellerSegel as KellerSegel
+from genwgp.references.known_end import KnownDensity as KnownDensity
 from genwgp.references.langevin import Langevin as Langevin
 from genwgp.references.langevin import ParticleDensity as ParticleDensity
 from genwgp.references.mckean_vlasov import McKeanVlasov as McKeanVlasov
@@ -37,6 +38,7 @@ __all__ = [
     "GridDensity",
     "Heat",
     "KellerSegel",
+    "KnownDensity",
     "Langevin",
     "LogarithmicAggregation",
     "McKeanVlasov",

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from genwgp.errors import InputError
+from genwgp.initial.base import AbstractDensity
 from genwgp.references.base import time_of
 
 FINITE = "inf: only the equilibrium is known; genwgp.references.reference_for(problem) may have the path"
@@ -25,7 +26,7 @@ class KnownEnd(ABC):
         """F of the equilibrium."""
 
     @property
-    def log_normaliser(self) -> None:
+    def log_normaliser(self) -> float | None:
         """None: the equilibrium is not exp(-V/D) / Z."""
         return None
 
@@ -40,6 +41,31 @@ class KnownEnd(ABC):
     def dissipation(self, t: Any) -> Any:
         """0 at t = inf; InputError before."""
         return at_end(t, 0.0)
+
+
+class KnownDensity(KnownEnd):
+    """An equilibrium exp(-V/D) that is normalised, given as a density: log Z = 0, F* = 0."""
+
+    def __init__(self, density: AbstractDensity):
+        self._density = density
+
+    @property
+    def equilibrium(self) -> AbstractDensity:
+        return self._density
+
+    @property
+    def equilibrium_free_energy(self) -> float:
+        """0."""
+        return 0.0
+
+    @property
+    def log_normaliser(self) -> float:
+        """0."""
+        return 0.0
+
+    def describe(self) -> str:
+        """What it is, in words."""
+        return "the equilibrium, known as a density"
 
 
 def at_end(t: Any, value: float) -> float:

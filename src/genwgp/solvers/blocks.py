@@ -57,10 +57,34 @@ def _split(problem: Problem) -> list[Block] | None:
     # Axes that V falls along at the start: groups that are mirror images of each other are equal then.
     ways = [_axes(basis * np.where(pull @ basis > 0, -1, 1), hessians, start) for basis in bases]
     for axes in sorted(ways, key=len, reverse=True):
-        parts = [_part(problem, own, len(axes)) for own in axes]
+        parts = [_part(problem, own, 1 / len(axes)) for own in axes]
         if len(axes) > 1 and _is_sum(energy, parts, axes, x):
-            return _joined(parts, axes, x)
+            return _gathered(problem, _joined(parts, axes, x), hessians)
     return None
+
+
+def _gathered(problem: Problem, blocks: list[Block], hessians: Float[np.ndarray, "n d d"]) -> list[Block] | None:
+    """Different groups in which all is Gaussian as one: the few terms that carry one of them carry all. None: all are.
+
+    Equal ones stay apart, so that one of them is solved for all.
+    """
+    calm = [_is_calm(block, hessians) for block in blocks]
+    if all(calm):
+        return None
+    alone = [block for block, still in zip(blocks, calm, strict=True) if still and len(block.axes) == 1]
+    if len(alone) < 2:
+        return blocks
+    axes = np.concatenate([block.axes[0] for block in alone], 1)
+    groups = sum(len(block.axes) for block in blocks)
+    whole = Block(_part(problem, axes, len(alone) / groups), axes[None])
+    return [block for block in blocks if not any(block is one for one in alone)] + [whole]
+
+
+def _is_calm(block: Block, hessians: Float[np.ndarray, "n d d"]) -> bool:
+    """Whether a group starts as a Gaussian, and its potential is quadratic."""
+    bent = block.axes[0].T @ hessians @ block.axes[0]
+    still = np.ptp(bent, axis=0).max() <= APART * np.abs(hessians).max()
+    return isinstance(block.problem.initial, Gaussian) and bool(still)
 
 
 def _axes(
@@ -153,13 +177,13 @@ def _groups(linked: Bool[np.ndarray, "d d"]) -> list[Int[np.ndarray, " k"]]:
     return [np.flatnonzero(label == one) for one in dict.fromkeys(label)]
 
 
-def _part(problem: Problem, axes: Float[np.ndarray, "d k"], count: int) -> Problem:
-    """The problem on a flat through the mean of the start; the potentials of all `count` of them add up to V."""
+def _part(problem: Problem, axes: Float[np.ndarray, "d k"], share: float) -> Problem:
+    """The problem on a flat through the mean of the start, with a share of V there, so that potentials add up to V."""
     start, V = problem.initial, problem.energy.potential
     assert isinstance(start, Gaussian | Mixture)
     assert V is not None
     centre = np.asarray(start.mean)
-    level = (1 - 1 / count) * float(V(jnp.asarray(centre)))
+    level = (1 - share) * float(V(jnp.asarray(centre)))
     restricted = Restricted(Opaque(V), *map(jnp.asarray, (centre, axes, level)))
     return Problem(FreeEnergy(restricted, problem.energy.internal), _marginal(start, axes), problem.name)
 
