@@ -80,7 +80,7 @@ def rows(label: str, problem: gw.Problem, path: Any, gap: float) -> tuple[list[l
     """
     of = lambda constants: constants[problem.name](problem) if problem.name in constants else None
     known, constant = of(CONVEXITY), of(LOG_SOBOLEV)
-    last = float(path.layers.duration.sum())
+    last = float(path.layers.time.sum())
     K = len(path.times) - 1
     times = [*(float(path.times[k]) for k in (K // 3, 2 * K // 3)), last]
     times += [np.inf] if np.isinf(path.times[-1]) else []

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from genwgp.energies import QuarticInteraction as QuarticInteraction
     from genwgp.energies import RandomBatch as RandomBatch
     from genwgp.energies import RelativeEntropy as RelativeEntropy
+    from genwgp.energies import SumOverData as SumOverData
     from genwgp.errors import GenwgpError as GenwgpError
     from genwgp.errors import InputError as InputError
     from genwgp.errors import NotConvergedError as NotConvergedError
@@ -85,6 +86,7 @@ __all__ = [
     "Result",
     "Row",
     "Solution",
+    "SumOverData",
     "Table",
     "WassersteinPath",
     "certificate",
@@ -125,6 +127,7 @@ _HOMES = {
         "QuarticInteraction",
         "RandomBatch",
         "RelativeEntropy",
+        "SumOverData",
     ),
     "errors": ("GenwgpError", "InputError", "NotConvergedError"),
     "export": ("to_flowjax", "to_inference_data", "to_numpyro"),

@@ -117,8 +117,9 @@ def _walk(layers, energy: FreeEnergy, state: State, points: int, durations, clou
             (here, before), (theta, cloud) = carry, place
             visit = lambda pair: layer.visit(pair[0], pair[1], before, theta)
             inside, v = over_particles(visit, (state, here))
-            force = energy.seeing(cloud).gradient(*inside)
-            return (inside, theta), tuple(_mean_product(a, b) for a, b in ((v, v), (force, force), (v, force)))
+            one, other = energy.seeing(cloud).gradients(*inside)
+            pairs = ((v, v), (one, other), (v, 0.5 * (one + other)))
+            return (inside, theta), tuple(_mean_product(a, b) for a, b in pairs)
 
         zero, one = jnp.zeros_like(theta[0]), jnp.ones_like(theta[0])
         between = jax.tree.map(lambda a: a[1:-1], clouds)

@@ -1,5 +1,6 @@
 """Free energies: what a Wasserstein gradient flow goes down."""
 
+from genwgp.energies.data import SumOverData as SumOverData
 from genwgp.energies.free_energy import FreeEnergy as FreeEnergy
 from genwgp.energies.free_energy import RelativeEntropy as RelativeEntropy
 from genwgp.energies.functional import Functional as Functional
@@ -42,4 +43,5 @@ __all__ = [
     "QuarticInteraction",
     "RandomBatch",
     "RelativeEntropy",
+    "SumOverData",
 ]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from genwgp.checks import function, is_traced, positive_number
+from genwgp.energies.data import TwoBatches
 from genwgp.energies.functional import Functional
 from genwgp.energies.interaction import INTERACTION, AbstractInteraction, Cloud, Interaction
 from genwgp.energies.internal import AbstractInternal, Entropy
@@ -131,9 +132,22 @@ class FreeEnergy(eqx.Module):
             result = result + over_particles(lambda p: functional.with_force(y, *p)[:-1], (x, log_density, score))
         return result
 
+    def gradients(self, x: Points, log_density: Numbers, score: Points) -> tuple[Points, Points]:
+        """grad mu twice: the same, or independent estimates of it where the potential is one from batches of data.
+
+        Products of the two have no bias from the batches, as in ||grad mu||^2.
+        """
+        V = self.potential
+        if not isinstance(V, TwoBatches):
+            whole = self.gradient(x, log_density, score)
+            return whole, whole
+        one, other = (eqx.tree_at(lambda energy: energy.potential, self, half) for half in (V.first, V.second))
+        return one.gradient(x, log_density, score), other.gradient(x, log_density, score)
+
     def dissipation(self, x: Points, log_density: Numbers, score: Points) -> Float[Array, ""]:
         """I = int |grad mu|^2 rho = -dF/dt along the flow: the mean of |grad mu|^2."""
-        return jnp.mean(jnp.sum(self.gradient(x, log_density, score) ** 2, axis=-1))
+        one, other = self.gradients(x, log_density, score)
+        return jnp.mean(jnp.sum(one * other, axis=-1))
 
     def drift(self, x: Points) -> Points:
         """grad V + grad W * rho: what moves particles but for the internal energy and a functional."""

@@ -37,7 +37,8 @@ from genwgp.actions import (
     terminal_condition,
 )
 from genwgp.checks import integer, positive_number
-from genwgp.energies import FreeEnergy
+from genwgp.energies import FreeEnergy, SumOverData
+from genwgp.errors import InputError
 from genwgp.initial import AbstractDensity
 from genwgp.layers.base import State
 from genwgp.layers.coupling import CouplingLayer, stack_layers
@@ -60,7 +61,12 @@ class Adam:
 
     steps: optimisation steps. particles: fresh ones in every step, and twice as many fixed ones that measure.
     learning_rate: the greatest; it rises over 20 steps and falls to zero as a cosine. width, couplings: of every
-    `CouplingLayer`. points: quadrature points of a layer in training. InputError for other than positive numbers.
+    `CouplingLayer`. points: quadrature points of a layer in training. batch: rows of data in each of the two batches
+    that every step draws, where the potential is a `SumOverData`; None: all of them. What measures has all in any case.
+    InputError for other than positive numbers.
+
+    Of one batch, ||grad mu||^2 would be too large by the variance of its gradient, and the action with it: the norm is
+    that of the product of two independent ones, and negative ones count as 0. F and <v, grad mu> have no bias.
     """
 
     steps: int = 2000
@@ -69,12 +75,15 @@ class Adam:
     width: int = 32
     couplings: int = 4
     points: int = 2
+    batch: int | None = None
 
     def __post_init__(self):
         for field in ("steps", "particles", "couplings", "points"):
             integer(f"Adam.{field}", getattr(self, field))
         integer("Adam.width", self.width, least=2)
         positive_number("Adam.learning_rate", self.learning_rate)
+        if self.batch is not None:
+            integer("Adam.batch", self.batch)
 
 
 class Trained(NamedTuple):
@@ -118,10 +127,12 @@ def train(
     batch does not decide. `on_step` is called after each look, with keywords: step, loss, action, free_energy,
     speed_spread, end_force (||grad mu|| at the last node), all on the fixed particles, and seconds_left; it may raise
     KeyboardInterrupt, which ends the training with the best layers so far. `keeper` is given the state after each look;
-    with one from an earlier process the training goes on from there. InputError unless layers is at least 1.
+    with one from an earlier process the training goes on from there. InputError unless layers is at least 1, and for
+    batches of a potential that is no sum over data, or has fewer rows.
     """
     keeper = keeper or Keeper()
     method = Adam() if method is None else method
+    _check_batch(method, problem.energy)
     K = integer("layers", layers)
     start, draw = jax.random.split(key)
     chain = stack_layers(lambda k: CouplingLayer.create(k, problem.dim, method.width, method.couplings), K, start)
@@ -163,7 +174,9 @@ class _Run:
         x = self._particles(self.seed + 1 + self.step, CHUNK * method.particles)
         batches, rates = x.reshape(CHUNK, method.particles, -1), jnp.asarray(rates, dtype=float)
         energy, initial = self.problem.energy, self.problem.initial
-        self.carry, rows = _chunk(self.carry, energy, initial, self.action, batches, rates, method.points)
+        keys = jax.random.split(jax.random.key(self.seed + 1 + self.step), CHUNK)  # of the batches of data
+        sizes = method.points, method.batch
+        self.carry, rows = _chunk(self.carry, energy, initial, self.action, batches, rates, keys, sizes)
         self.rows.append((rates[:count], jax.tree.map(lambda a: np.asarray(a[:count]), rows)))
         self.step += count
         if not bool(self.carry.finite):
@@ -214,6 +227,22 @@ def _with_leaves(tree: Any, leaves: tuple[Array, ...]) -> Any:
     return eqx.combine(structure.unflatten([fitting(*pair) for pair in zip(own, leaves, strict=True)]), static)
 
 
+def _check_batch(method: Adam, energy: FreeEnergy) -> None:
+    if method.batch is None:
+        return
+    V = energy.potential
+    if not isinstance(V, SumOverData):
+        raise InputError("Adam.batch", method.batch, "None: the potential is no genwgp.SumOverData")
+    if method.batch > V.rows:
+        raise InputError("Adam.batch", method.batch, f"at most the rows of the data, {V.rows}")
+
+
+def _with_batches(energy: FreeEnergy, key: PRNGKeyArray, size: int) -> FreeEnergy:
+    """The energy with its sum over data estimated from two batches."""
+    V: Any = energy.potential
+    return eqx.tree_at(lambda energy: energy.potential, energy, V.drawn(key, size))
+
+
 def _learning_rate(method: Adam, step: int) -> float:
     rise = min(1.0, (step + 1) / RISE)
     return method.learning_rate * rise * 0.5 * (1 + np.cos(np.pi * step / method.steps))
@@ -256,19 +285,24 @@ def _measure(chain, energy, initial, action, x) -> _Row:
 
 
 @compiled
-def _chunk(carry: _Carry, energy, initial, action, batches, rates, points: int) -> tuple[_Carry, _Row]:
-    """A step for each batch of particles (steps, n, d); once the loss is not finite the layers stay as they are."""
+def _chunk(carry: _Carry, energy, initial, action, batches, rates, keys, sizes) -> tuple[_Carry, _Row]:
+    """A step for each batch of particles (steps, n, d); once the loss is not finite the layers stay as they are.
 
-    def loss(chain, x):
-        row = _row(action, _profile(chain, energy, initial, action, x, points))
+    `sizes`: quadrature points, and rows of data in a batch, or None.
+    """
+    points, rows_of_data = sizes
+
+    def loss(chain, x, key):
+        seen = energy if rows_of_data is None else _with_batches(energy, key, rows_of_data)
+        row = _row(action, _profile(chain, seen, initial, action, x, points))
         return row.loss, row
 
     def step(carry: _Carry, inputs):
-        x, rate = inputs
-        (value, row), slope = jax.value_and_grad(loss, has_aux=True)(carry.layers, x)
+        x, rate, key = inputs
+        (value, row), slope = jax.value_and_grad(loss, has_aux=True)(carry.layers, x, key)
         update, optimiser = _update(slope, carry.optimiser)
         finite = carry.finite & _all_finite((value, slope))
         moved = jax.tree.map(lambda a, b: jnp.where(finite, a - rate * b, a), carry.layers, update)
         return _Carry(moved, optimiser, finite), row
 
-    return jax.lax.scan(step, carry, (batches, rates))
+    return jax.lax.scan(step, carry, (batches, rates, keys))
