@@ -103,7 +103,7 @@ def test_adam_learns_from_batches():
     solution = gw.solve(problem, layers=2, method=adam, throw=False)
     x = np.asarray(solution.path.equilibrium.sample(jax.random.key(0), 4000))
     assert x.mean() == pytest.approx(mean, abs=0.25 / np.sqrt(precision))
-    assert x.std() == pytest.approx(1 / np.sqrt(precision), rel=0.1)
+    assert x.std() == pytest.approx(1 / np.sqrt(precision), rel=0.2)
     assert solution.settings["method"]["batch"] == 4
 
 
