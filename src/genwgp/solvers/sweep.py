@@ -27,6 +27,7 @@ from genwgp.layers.fields import Field, Waves
 from genwgp.layers.restricted import given
 from genwgp.problem import Problem
 from genwgp.solvers import directed
+from genwgp.solvers.directed import DENSE
 from genwgp.solvers.features import Features
 from genwgp.solvers.fitting import NO_WORSE, Explicit, Fit, explicit_velocity, fit_segment
 from genwgp.solvers.jacobian import affordable
@@ -58,6 +59,7 @@ FALL = 5.0  # largest over smallest speed in a segment
 SHARES = 6  # a horizon is reached in so many steps at least, and a layer's length is known from inside of them
 LIMITED = 0.05  # residual over ||grad mu|| up to which a segment may be as good as any features make it
 TRIES = 10  # step sizes tried for one segment
+HALVED = 2  # times that a step is halved for what it leaves, where fresh features would not leave less
 GROWTH, AFTER_REFUSAL = 2.5, 1.4  # of the step from one segment to the next, at most; where a larger one did not do
 RISEN = 3  # those that may bring a density at the equilibrium farther from it
 ENOUGH = 5e-3  # gap in nats below which a sweep that makes no more progress ends
@@ -413,7 +415,7 @@ class _Run:
         h = left if self.step > 0.7 * left and self.step < 2 * left else min(self.step, left)
         all_of = (self._choose(self.settings.train), self._choose(self.settings.train))
         field, choice, explicit = self._fields(*all_of)
-        probe, refused, risen, finer, left_before = np.inf, 0, 0, 1.0, np.inf
+        probe, refused, risen, halved, finer, left_before = np.inf, 0, 0, 0, 1.0, np.inf
         for attempt in range(TRIES):
             last = self.segments[-1] if self.segments else None
             fit = fit_segment(self.mean_field, self.features, last, field, choice, explicit, h, finer)
@@ -434,10 +436,10 @@ class _Run:
                 if self._near() and risen == RISEN:
                     break
                 continue
-            # What a smaller step hardly changes may be as good as it gets.
-            solved = fit.solved or not self.features.rich
-            solved = solved or (NO_WORSE * fit.left > left_before and self._limited(fit, unresolved, *all_of))
-            left_before = fit.left
+            # What a smaller step hardly changes may be as good as it gets. In many dimensions it is no matter of steps.
+            enough_tries = halved >= (HALVED if self.test.x.shape[1] <= DENSE else 0)
+            stays, left_before = NO_WORSE * fit.left > left_before or enough_tries, fit.left
+            solved = fit.solved or not self.features.rich or (stays and self._limited(fit, unresolved, *all_of))
             if probe < tol and solved:
                 if not self._spent() and self.features.refined(unresolved):
                     field, choice, explicit = self._fields(*all_of)
@@ -447,6 +449,7 @@ class _Run:
                 most = GROWTH if attempt == 0 else AFTER_REFUSAL
                 self.step = h * float(np.clip(0.75 * np.sqrt(tol / max(probe, 1e-12)), 0.3, most))
                 return
+            halved += probe < tol
             h *= float(np.clip(0.8 * np.sqrt(tol / max(probe, 1e-12)), 0.2, 0.5))
         if self.features.mixture is not None:
             # The moving mixture no longer fits: once its modes have met, the density is smooth enough without it.
