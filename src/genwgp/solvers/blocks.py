@@ -25,6 +25,10 @@ ROUNDING = 1e-13  # the same over the largest of all
 SUM = 1e-9  # of the range of V: by how much it may differ from the sum of its parts, and a part from one that is equal
 TINY = 1e-300  # divides zeros
 EXACT = 1e-14  # sine of a rotation that ends the search for axes
+SWEEPS, FEW = (
+    15,
+    32,
+)  # over all pairs of axes: where there are groups, the search is over by then; Hessians that it sees
 
 
 class Block(NamedTuple):
@@ -112,7 +116,9 @@ def _basis(
     while (wider := _span([space.T, *(space.T @ mean for mean in central)])).shape != space.shape:
         space = wider
     rest = np.linalg.qr(space, "complete")[0][:, space.shape[1] :]
-    every = np.concatenate([*families, *(np.outer(m, m)[None] for m in centred)])
+    every = np.concatenate(
+        [families[0][:: max(1, len(hessians) // FEW)], families[1], *(np.outer(m, m)[None] for m in centred)]
+    )
     calm = _joint(rest, np.stack(central))
     return np.concatenate([_along(calm, np.stack(central), pull), _joint(space, every)], 1)
 
@@ -145,7 +151,7 @@ def _along(axes: Float[np.ndarray, "d k"], matrices: Float[np.ndarray, "n d d"],
 
 
 def _joint(space: Float[np.ndarray, "d k"], matrices: Float[np.ndarray, "n d d"]) -> Float[np.ndarray, "d k"]:
-    return space @ joint_axes(space.T @ matrices @ space, EXACT) if space.shape[1] else space
+    return space @ joint_axes(space.T @ matrices @ space, EXACT, SWEEPS) if space.shape[1] else space
 
 
 def _linked(matrices: Float[np.ndarray, "n d d"]) -> Bool[np.ndarray, "d d"]:

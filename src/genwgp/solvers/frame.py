@@ -34,7 +34,9 @@ class Frame(NamedTuple):
         return Waves(jnp.asarray(weight), jnp.asarray(offset - weight @ self.mean))
 
 
-def joint_axes(matrices: Float[np.ndarray, "n d d"], small: float = SMALL) -> Float[np.ndarray, "d d"]:
+def joint_axes(
+    matrices: Float[np.ndarray, "n d d"], small: float = SMALL, sweeps: int = SWEEPS
+) -> Float[np.ndarray, "d d"]:
     """Orthonormal columns E with E^T A E as nearly diagonal as one E can make all symmetric matrices A.
 
     Least sum of squares off the diagonals, by Jacobi rotations. For the Hessians of V(x) = sum_i f_i(e_i . x) these are
@@ -44,7 +46,7 @@ def joint_axes(matrices: Float[np.ndarray, "n d d"], small: float = SMALL) -> Fl
     axes = np.linalg.eigh(matrices.mean(0))[1]
     A = axes.T @ matrices @ axes
     d, largest = len(axes), 1.0
-    for _ in range(SWEEPS):
+    for _ in range(sweeps):
         if largest < small:
             break
         largest = 0.0
