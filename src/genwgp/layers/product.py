@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from genwgp.layers.base import AbstractLayer, State
+from genwgp.layers.base import State
 from genwgp.layers.velocity import AbstractFlow, VelocityLayer
 
 
@@ -47,10 +47,7 @@ class ProductLayer(AbstractFlow):
         count, known = max(map(len, ends)), jnp.sort(jnp.concatenate(ends))
         last = jnp.linspace(0, known.size - 1, count + 1)[1:].round().astype(int)
         edges = jnp.concatenate([jnp.zeros_like(known[:1]), known[last].at[-1].set(1)])
-        node, weight = AbstractLayer.quadrature(self, points)
-        width = jnp.diff(edges)[:, None]
-        theta = edges[:-1, None] + width * node.astype(width.dtype)
-        return theta.ravel(), (width * weight.astype(width.dtype)).ravel()
+        return self._composite(edges[:-1], jnp.diff(edges), points)
 
     def _groups(self, x: Float[Array, " d"]) -> list[Float[Array, "_ _"]]:
         """Coordinates of a point, or of a score, for each part."""

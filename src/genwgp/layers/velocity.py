@@ -48,6 +48,11 @@ class AbstractFlow(AbstractLayer):
     def time(self) -> Float[Array, "*K"]:
         """Physical time that a layer takes, or each of a stack."""
 
+    def _composite(self, left: Float[Array, " s"], width: Float[Array, " s"], points: int):
+        """Nodes and weights of the base class's rule in each of some intervals, one after the other."""
+        node, weight = (a.astype(width.dtype) for a in AbstractLayer.quadrature(self, points))
+        return (left[:, None] + width[:, None] * node).ravel(), (width[:, None] * weight).ravel()
+
 
 class VelocityLayer(AbstractFlow):
     """The flow of v = grad phi(x; c(s)) through `count` consecutive segments of physical time.
@@ -96,10 +101,8 @@ class VelocityLayer(AbstractFlow):
 
     def quadrature(self, points):
         """Composite Gauss-Legendre rule, `points` nodes in each segment; padded segments get weight zero."""
-        node, weight = AbstractLayer.quadrature(self, points)
         left = jnp.cumsum(self.duration) - self.duration
-        theta = (left[:, None] + self.duration[:, None] * node.astype(left.dtype)) / self.time
-        return theta.ravel(), (self.duration[:, None] * weight.astype(left.dtype) / self.time).ravel()
+        return self._composite(left / self.time, self.duration / self.time, points)
 
     def _segment(self, j):
         pick = lambda a: jax.lax.dynamic_index_in_dim(a, j, keepdims=False)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.sparse.csgraph import connected_components
 
 from genwgp.energies import Entropy, FreeEnergy
 from genwgp.initial import Gaussian, Mixture
@@ -25,10 +26,8 @@ ROUNDING = 1e-13  # the same over the largest of all
 SUM = 1e-9  # of the range of V: by how much it may differ from the sum of its parts, and a part from one that is equal
 TINY = 1e-300  # divides zeros
 EXACT = 1e-14  # sine of a rotation that ends the search for axes
-SWEEPS, FEW = (
-    15,
-    32,
-)  # over all pairs of axes: where there are groups, the search is over by then; Hessians that it sees
+SWEEPS = 15  # over all pairs of axes: where there are groups, the search is over by then
+FEW = 32  # Hessians that it sees
 
 
 class Block(NamedTuple):
@@ -177,10 +176,8 @@ def _differ(means: Float[np.ndarray, "m k"], covariances: Float[np.ndarray, "m k
 
 def _groups(linked: Bool[np.ndarray, "d d"]) -> list[Int[np.ndarray, " k"]]:
     """The coordinates in connected groups."""
-    label = np.arange(len(linked))
-    for i, j in np.argwhere(linked):
-        label[label == label[j]] = label[i]
-    return [np.flatnonzero(label == one) for one in dict.fromkeys(label)]
+    count, label = connected_components(linked, directed=False)
+    return [np.flatnonzero(label == one) for one in range(count)]
 
 
 def _part(problem: Problem, axes: Float[np.ndarray, "d k"], share: float) -> Problem:

@@ -240,7 +240,7 @@ class _All:
         self.runs, self.counts = runs, counts
         self.steps: list[tuple] = []
         self.figures: list[Figures] = []
-        self.now = [run.at_start() for run in runs]
+        self.now = [run.at_start() for run in runs] if len(runs) > 1 else []  # of one, its figures are those of all
 
     def behind(self) -> "_Run | None":
         """The one of those that have not ended which has come least far."""
@@ -255,8 +255,10 @@ class _All:
 
     def _add(self, place: int, segment: Segment, speeds: np.ndarray, figures: Figures) -> None:
         self.steps.append((place, segment, speeds, figures))
-        self.now[place] = figures
-        self.figures.append(figures if len(self.runs) == 1 else _together(self.now, self.counts, figures))
+        if self.now:
+            self.now[place] = figures
+            figures = _together(self.now, self.counts, figures)
+        self.figures.append(figures)
 
     def kept(self) -> Kept:
         return Kept(list(self.steps), {"runs": tuple(run.state() for run in self.runs)})
