@@ -18,7 +18,7 @@ from tables import earlier, machine, markdown
 
 import genwgp as gw
 from genwgp.diagnostics import compare
-from genwgp.diagnostics.compare import places
+from genwgp.diagnostics.compare import arriving, places
 from genwgp.references import reference_for
 
 PARTICLES, DRAWN = 16384, 400_000
@@ -102,7 +102,7 @@ def moment_errors(path: Any, reference: Any, seed: int) -> tuple[float, float]:
     They are stretched a little to have the mean and the covariance of the start, which takes most of the sampling noise
     off the later ones.
     """
-    x0, mean, covariance = matched(path.initial.quasi_sample(1000 + seed, PARTICLES), reference), [], []
+    x0, mean, covariance = matched(arriving(path, 1000 + seed, PARTICLES), reference), [], []
     for place in places(path, 8):
         x = np.asarray(path.transport(x0, **place), dtype=np.float64)
         m, C = moments(reference.density(path.at(**place).time))

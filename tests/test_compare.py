@@ -3,12 +3,14 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import genwgp as gw
 from exact_path import ExactPath, exact_problem, exact_solution
 from genwgp.diagnostics import Comparison, compare
+from genwgp.diagnostics.compare import arriving
 from genwgp.diagnostics.distances import gaussian_wasserstein
 from genwgp.errors import InputError
 from genwgp.references import FiniteVolume, OrnsteinUhlenbeck, QuadratureReference, reference_for
@@ -216,6 +218,18 @@ def test_comparisons_refused(line):
     broken.transport = lambda x0, **place: np.nan * x0
     with pytest.raises(InputError, match=r"^solution: got particles that are not finite"):
         quick(broken, reference_of(line))
+
+
+def test_others_stand_for_a_few_particles_that_the_path_loses(line):
+    whole, leaky = ExactPath(line.problem, 3), ExactPath(line.problem, 3)
+    x0 = np.asarray(line.problem.initial.quasi_sample(5, 8192))
+    far = np.sort(np.abs(x0 - x0.mean()).ravel())[-4]
+    gone = lambda x: jnp.abs(x - x0.mean()).max(1, keepdims=True) > far
+    leaky.transport = lambda x0, **place: jnp.where(gone(x0), jnp.nan, whole.transport(x0, **place))
+    kept = arriving(leaky, 5, 8192)
+    assert np.isfinite(leaky.transport(kept, node=3)).all()
+    assert 1 <= (np.asarray(kept) != x0).sum() <= 3
+    assert np.isfinite(quick(leaky, reference_of(line)).energy_error).all()
 
 
 def test_the_reference_of_a_problem(line):
