@@ -6,6 +6,7 @@
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import genwgp as gw
 from genwgp.confinement import spreads, wall
 from genwgp.diagnostics import measure
 from genwgp.errors import InputError
+from genwgp.layers.coupling import CouplingLayer, stack_layers
 from genwgp.layers.fields import AbstractTerm, Field
 from genwgp.layers.velocity import VelocityLayer
 from genwgp.solvers.solve import _Found, _judged
@@ -143,6 +145,16 @@ def test_a_path_whose_particles_are_lost_is_measured_and_said_to_be_wrong(base, 
         "the action is not finite: held-out particles were lost on the way; try more particles",
     )
     assert _judged(_Found(path.layers, None, "reached", {}, {}), base.figures, False, False)[0] != gw.Result.NON_FINITE
+
+
+def test_so_is_one_without_a_clock_of_its_own():
+    problem = on_a_line(Parabola(jnp.asarray(0.0), jnp.asarray(0.0)), 1.0)
+    layers = stack_layers(lambda key: CouplingLayer.create(key, 1, 8, 1), 3, jax.random.key(0))
+    broken = jax.tree.map(lambda a: a.at[1].set(jnp.nan), layers, is_leaf=eqx.is_array)
+    path, figures = measure(problem, broken, gw.GeometricAction(), 3, points=2)
+    assert np.isnan(figures["action"])
+    assert np.isfinite(path.arclength).all()
+    assert np.isfinite(path.times).all()
 
 
 @pytest.mark.parametrize(("count", "seeds"), [(3, (3,)), (3, (3, 5)), (3, (3, 5, 6, 7, 8)), (90, (3,))])

@@ -289,6 +289,11 @@ def test_times_are_exact_where_the_force_falls_linearly():
     )
 
 
+def test_time_stands_still_where_the_force_is_not_finite():
+    np.testing.assert_array_equal(times_of(np.arange(4.0), np.array([1.0, 1.0, np.inf, 1.0])), [0, 1, 1, 1])
+    np.testing.assert_array_equal(times_of(np.arange(3.0), np.array([1.0, np.nan, np.nan])), [0, 0, 0])
+
+
 def test_the_clock_goes_both_ways():
     clock = Clock(np.array([0.0, 1.0, 2.0]), np.array([0.0, 0.1, 3.0]), np.array([0.0, 1.0, 2.5]), True, False)
     for name, value in (("time", 2.0), ("arclength", 0.4)):

@@ -26,10 +26,12 @@ def logarithmic_mean(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def times_of(arclength: np.ndarray, force: np.ndarray) -> np.ndarray:
     """Physical times at points of a path, from dt = dl / ||grad mu|| with the logarithmic mean of ||grad mu||.
 
-    Near the equilibrium ||grad mu|| falls linearly in the arclength, and for such a fall the rule is exact.
+    Near the equilibrium ||grad mu|| falls linearly in the arclength, and for such a fall the rule is exact. Where the
+    force is not finite, as particles were lost, time stands still.
     """
-    mean = logarithmic_mean(force[:-1], force[1:])
-    steps = np.diff(arclength)
+    known = np.isfinite(force)
+    mean = logarithmic_mean(*(np.where(known, force, 1.0)[part] for part in (slice(-1), slice(1, None))))
+    steps, mean = np.diff(arclength), np.where(known[:-1] & known[1:], mean, np.inf)
     return np.concatenate([[0.0], np.cumsum(np.where(mean > 0, steps / np.where(mean > 0, mean, 1.0), np.inf))])
 
 

@@ -40,7 +40,7 @@ from genwgp.checks import integer, positive_number
 from genwgp.energies import FreeEnergy, SumOverData
 from genwgp.errors import InputError
 from genwgp.initial import AbstractDensity
-from genwgp.layers.base import State
+from genwgp.layers.base import AbstractLayer, State
 from genwgp.layers.coupling import CouplingLayer, stack_layers
 from genwgp.parts import compiled
 from genwgp.problem import Problem
@@ -90,7 +90,7 @@ class Trained(NamedTuple):
     """Stacked layers; `log`, 1-d arrays with a row per step; `status`: "done" (all steps were made), "interrupted" (the
     layers are the best so far) or "non_finite" (the layers are the last with a finite loss)."""
 
-    layers: CouplingLayer
+    layers: Any
     log: dict[str, np.ndarray]
     status: str
 
@@ -107,7 +107,7 @@ class _Row(NamedTuple):
 
 
 class _Carry(NamedTuple):
-    layers: CouplingLayer
+    layers: Any
     optimiser: Any
     finite: Array
 
@@ -130,14 +130,25 @@ def train(
     with one from an earlier process the training goes on from there. InputError unless layers is at least 1, and for
     batches of a potential that is no sum over data, or has fewer rows.
     """
-    keeper = keeper or Keeper()
     method = Adam() if method is None else method
     _check_batch(method, problem.energy)
     K = integer("layers", layers)
     start, draw = jax.random.split(key)
     chain = stack_layers(lambda k: CouplingLayer.create(k, problem.dim, method.width, method.couplings), K, start)
-    run = _Run(problem, action, method, chain, int(jax.random.randint(draw, (), 0, 2**30)))
-    status = "done"
+    return descend(problem, action, method, chain, int(jax.random.randint(draw, (), 0, 2**30)), on_step, keeper)
+
+
+def descend(
+    problem: Problem,
+    action: Action,
+    method: Adam,
+    chain: AbstractLayer,
+    seed: int,
+    on_step: OnStep | None = None,
+    keeper: Keeper | None = None,
+) -> Trained:
+    """`train`, from a stacked chain of layers of any kind that can be differentiated in reverse."""
+    keeper, run, status = keeper or Keeper(), _Run(problem, action, method, chain, seed), "done"
     keeper.resume(problem.energy.potential, run.resume)
     try:
         while run.step < method.steps and status == "done":
@@ -155,7 +166,7 @@ def train(
 class _Run:
     """State of a training on the host."""
 
-    def __init__(self, problem: Problem, action: Action, method: Adam, chain: CouplingLayer, seed: int):
+    def __init__(self, problem: Problem, action: Action, method: Adam, chain: AbstractLayer, seed: int):
         self.problem, self.action, self.method, self.seed = problem, action, method, seed
         self.step, self.began, self.rows = 0, time.perf_counter(), []
         self.carry = _Carry(chain, _optimiser().init(eqx.filter(chain, eqx.is_array)), jnp.asarray(True))
