@@ -130,10 +130,11 @@ def test_what_is_no_sum_is_refused(field, make):
 @pytest.mark.parametrize(
     ("V", "batch", "allowed"), [(gaussian, 5, "no genwgp.SumOverData"), (posterior(), 51, "at most")]
 )
-def test_batches_are_of_data(V, batch, allowed):
+def test_batches_are_of_data(V, batch, allowed, tmp_path):
     problem = gw.Problem(gw.FreeEnergy(V, gw.Entropy(1.0)), gw.Gaussian(np.zeros(3), 1.0))
     with pytest.raises(InputError, match=rf"^Adam\.batch: .*{allowed}"):
-        gw.solve(problem, method=gw.Adam(batch=batch))
+        gw.solve(problem, method=gw.Adam(batch=batch), checkpoint=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_term_that_returns_no_number_is_refused_by_the_problem():

@@ -85,6 +85,15 @@ class Adam:
         if self.batch is not None:
             integer("Adam.batch", self.batch)
 
+    def check(self, potential: Any) -> None:
+        """InputError for batches of a potential that is no sum over data, or has fewer rows."""
+        if self.batch is None:
+            return
+        if not isinstance(potential, SumOverData):
+            raise InputError("Adam.batch", self.batch, "None: the potential is no genwgp.SumOverData")
+        if self.batch > potential.rows:
+            raise InputError("Adam.batch", self.batch, f"at most the rows of the data, {potential.rows}")
+
 
 class Trained(NamedTuple):
     """Stacked layers; `log`, 1-d arrays with a row per step; `status`: "done" (all steps were made), "interrupted" (the
@@ -127,11 +136,9 @@ def train(
     batch does not decide. `on_step` is called after each look, with keywords: step, loss, action, free_energy,
     speed_spread, end_force (||grad mu|| at the last node), all on the fixed particles, and seconds_left; it may raise
     KeyboardInterrupt, which ends the training with the best layers so far. `keeper` is given the state after each look;
-    with one from an earlier process the training goes on from there. InputError unless layers is at least 1, and for
-    batches of a potential that is no sum over data, or has fewer rows.
+    with one from an earlier process the training goes on from there. InputError unless layers is at least 1.
     """
     method = Adam() if method is None else method
-    _check_batch(method, problem.energy)
     K = integer("layers", layers)
     start, draw = jax.random.split(key)
     chain = stack_layers(lambda k: CouplingLayer.create(k, problem.dim, method.width, method.couplings), K, start)
@@ -236,16 +243,6 @@ def _with_leaves(tree: Any, leaves: tuple[Array, ...]) -> Any:
     arrays, static = eqx.partition(tree, eqx.is_array)
     own, structure = jax.tree.flatten(arrays)
     return eqx.combine(structure.unflatten([fitting(*pair) for pair in zip(own, leaves, strict=True)]), static)
-
-
-def _check_batch(method: Adam, energy: FreeEnergy) -> None:
-    if method.batch is None:
-        return
-    V = energy.potential
-    if not isinstance(V, SumOverData):
-        raise InputError("Adam.batch", method.batch, "None: the potential is no genwgp.SumOverData")
-    if method.batch > V.rows:
-        raise InputError("Adam.batch", method.batch, f"at most the rows of the data, {V.rows}")
 
 
 def _with_batches(energy: FreeEnergy, key: PRNGKeyArray, size: int) -> FreeEnergy:

@@ -188,7 +188,7 @@ def _computed(problems: list[Problem], task: Task) -> list[Problem]:
 
 def _row(point: Point, problem: Problem, computed: Problem, task: Task) -> Row:
     try:
-        check_problem(problem, task.action)
+        check_problem(problem, task)
         solution = solved(problem, computed, task, jax.random.key(point.seed))
     except GenwgpError as error:
         return _refused(point, error)

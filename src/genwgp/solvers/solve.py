@@ -80,7 +80,7 @@ def solve(
     be written or is in use; later, a checkpoint that cannot be written is a warning, and the solve goes on.
     """
     task = Task.checked(action, layers, method, progress, devices)
-    check_problem(problem, task.action)
+    check_problem(problem, task)
     settings = task.settings(_seed(key))
     with _keeping(checkpoint, problem, settings, key) as keeper:
         solution = solved(problem, exact(problem, task.method), task, key, keeper)
@@ -120,10 +120,13 @@ class Task(NamedTuple):
         return _settings(self.action, self.method, self.layers, seed) | spread
 
 
-def check_problem(problem: Any, action: Action) -> None:
-    """InputError for what is no problem, or one that the action cannot take to an end."""
+def check_problem(problem: Any, task: Task) -> None:
+    """InputError for what is no problem, one that the action cannot take to an end, or the method not compute with."""
+    action, method = task.action, task.method
     if not isinstance(problem, Problem):
         raise InputError("problem", problem, "a genwgp.Problem")
+    if isinstance(method, Adam):
+        method.check(problem.energy.potential)
     if isinstance(action, GeometricAction) and spreads(problem):
         given = "F falls however far the start is pulled apart: there is no density to end at"
         raise InputError("energy", given, "a potential or an interaction that confines, or FiniteHorizonAction(T)")
