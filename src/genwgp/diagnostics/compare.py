@@ -12,7 +12,7 @@ from genwgp.checks import integer
 from genwgp.diagnostics import distances
 from genwgp.diagnostics.measure import FEW, PARTICLES, gap_of, log_weights
 from genwgp.errors import InputError
-from genwgp.path.density import REDRAWN
+from genwgp.path.density import REDRAWN, PathDensity
 
 Numbers = Float[np.ndarray, " places"]
 
@@ -150,14 +150,21 @@ def _figures(
     other = reference.density(rho.time)
     if other is None:
         raise InputError("reference", type(reference).__name__, "a reference whose density(t) is known")
-    x = path.transport(x0, **place)
-    log_density = rho.log_prob(x)
+    x, log_density = _carried(path, rho, x0, place)
     draws, grid_draws = jax.random.split(key)
     on_grid, no_grid = _on_grid(rho, other, grid_draws)
     clock, no_clock = _energy_and_time(reference, float(path.energy.value(x, log_density)), rho.time)
     log_weight = log_weights(path.energy.among(x), x, log_density) if confined else np.zeros(0)
     row = {"arclength": rho.arclength, "times": rho.time, "gap": gap_of(log_weight)}
     return row | _on_samples(rho, other, n, draws) | on_grid | clock, no_grid | no_clock
+
+
+def _carried(path: Any, rho: Any, x0: Any, place: dict[str, Any]) -> tuple[Any, Any]:
+    """Particles at a place, and log rho at them: found on the way there, where the path has layers."""
+    if isinstance(rho, PathDensity):
+        return rho.carried(x0)
+    x = path.transport(x0, **place)
+    return x, rho.log_prob(x)
 
 
 def _on_samples(rho: Any, other: Any, n: int, key: PRNGKeyArray) -> dict[str, float]:

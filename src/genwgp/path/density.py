@@ -48,7 +48,11 @@ class PathDensity(AbstractDensity):
 
         As `log_prob` of them but for the integrators' errors, and much faster: it need not go back to the start.
         """
-        return self._drawn(key, n, lambda x: chain.push_density(self.layers, self.initial, self.position, x))
+        return self._drawn(key, n, self.carried)
+
+    def carried(self, x0: Float[Array, "n d"]) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+        """Particles of the start, moved to here, and log rho (n,) at them."""
+        return chain.push_density(self.layers, self.initial, self.position, x0)
 
     def _drawn(self, key: PRNGKeyArray, n: int, move: Callable[[Array], tuple[Array, ...]]) -> Any:
         """Samples of the start, moved: arrays whose first is where they are; those that are lost drawn again."""
