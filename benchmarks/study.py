@@ -88,7 +88,11 @@ def errors(solution: gw.Solution, reference: Any) -> dict[str, float]:
     return {"L1": max(l1), "F": max(energy) / drop, **own}
 
 
-FORMAT = {"F": "{:.3%}"}
+def shown(name: str, value: float) -> str:
+    """As a cell: F in percent of its drop, where that says anything."""
+    if np.isnan(value):
+        return ""
+    return f"{value:.3%}" if name == "F" and value < 10 else f"{value:.2g}"
 
 
 def quadrature(initial: gw.Gaussian) -> tuple[Array, np.ndarray]:
@@ -106,8 +110,7 @@ def row(label: str, solve: Callable[[], gw.Solution], reference: Any) -> list[st
     solution = solve()
     seconds = time.perf_counter() - began
     found = errors(solution, reference)
-    shown = [FORMAT.get(name, "{:.2g}").format(value) for name, value in found.items()]
-    line = [label, str(solution.result), *shown, f"{seconds:.0f}"]
+    line = [label, str(solution.result), *(shown(*pair) for pair in found.items()), f"{seconds:.0f}"]
     print(" | ".join(line), flush=True)
     return line
 
@@ -174,7 +177,8 @@ the start. `KL`: of the last node to the equilibrium. `direction`: largest direc
 
 Adam: layers at rest with the features that the sweep's have half-way, coefficients linear along each; loss, schedule
 and measure as `Adam` has them on coupling layers. Times are in units of the sweep's, compilation of Adam's step not
-counted. No `L1` and `F`: the loss never came below that of the layers at rest, which are returned.
+counted; training ends earlier where its loss is not finite, with the best layers before that. Where there are no `L1`
+and `F`, these are the layers at rest.
 """
 
 
