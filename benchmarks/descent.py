@@ -20,6 +20,11 @@ STEPS = 2  # of fourth order, between two places where a layer is looked at
 PARTICLES = 4096  # that give the scale of each coefficient
 
 
+def bare(x: Float[Array, " d"]) -> State:
+    """A particle of which the position alone matters."""
+    return State(x, jnp.zeros_like(x, shape=()), jnp.zeros_like(x))
+
+
 class GradientFlow(AbstractLayer):
     """The flow of v = grad phi(x; scale c) over unit time, c linear in theta from c[0] to c[1]: fixed features."""
 
@@ -37,7 +42,7 @@ class GradientFlow(AbstractLayer):
         return self._volume(y, theta, 0.0)
 
     def velocity(self, y, theta):
-        return self.slope(State(y, jnp.zeros_like(y, shape=()), jnp.zeros_like(y)), theta).x
+        return self.slope(bare(y), theta).x
 
     def transport(self, state, theta):
         return self._flow(state, 0.0, theta)
@@ -47,7 +52,7 @@ class GradientFlow(AbstractLayer):
         return inside, self.velocity(inside.x, theta)
 
     def _volume(self, x, start, stop):
-        state = self._flow(State(x, jnp.zeros_like(x, shape=()), jnp.zeros_like(x)), start, stop)
+        state = self._flow(bare(x), start, stop)
         return state.x, -state.log_density
 
     def _flow(self, state: State, start, stop) -> State:

@@ -25,6 +25,7 @@ import genwgp as gw
 from genwgp.diagnostics.compare import places
 from genwgp.diagnostics.distances import grid_distances
 from genwgp.references import reference_for
+from genwgp.references.box import tensor_grid
 from genwgp.solvers import features, fitting
 
 RESULT = Path(__file__).parent / "results" / "study.md"
@@ -97,8 +98,7 @@ def shown(name: str, value: float) -> str:
 
 def quadrature(initial: gw.Gaussian) -> tuple[Array, np.ndarray]:
     """Points and weights of the trapezoid rule within FAR standard deviations: means over the start without noise."""
-    axis = np.linspace(-FAR, FAR, POINTS)
-    z = np.stack([a.ravel() for a in np.meshgrid(*initial.dim * [axis])], axis=1)
+    z = tensor_grid(np.array(initial.dim * [[-FAR, FAR]]), POINTS)
     z = z[(z**2).sum(1) <= FAR**2]
     weight = np.exp(-0.5 * (z**2).sum(1))
     x = np.asarray(initial.mean) + z @ np.linalg.cholesky(np.asarray(initial.covariance)).T

@@ -29,9 +29,9 @@ def times_of(arclength: np.ndarray, force: np.ndarray) -> np.ndarray:
     Near the equilibrium ||grad mu|| falls linearly in the arclength, and for such a fall the rule is exact. Where the
     force is not finite, as particles were lost, time stands still.
     """
-    known = np.isfinite(force)
-    mean = logarithmic_mean(*(np.where(known, force, 1.0)[part] for part in (slice(-1), slice(1, None))))
-    steps, mean = np.diff(arclength), np.where(known[:-1] & known[1:], mean, np.inf)
+    known, steps = np.isfinite(force), np.diff(arclength)
+    force = np.where(known, force, 1.0)
+    mean = np.where(known[:-1] & known[1:], logarithmic_mean(force[:-1], force[1:]), np.inf)
     return np.concatenate([[0.0], np.cumsum(np.where(mean > 0, steps / np.where(mean > 0, mean, 1.0), np.inf))])
 
 
