@@ -35,10 +35,10 @@ HEADER = ["", "result", "L1", "F", "KL", "direction", "action", "s"]
 LAYERS, HORIZONS = (4, 6, 12, 24, 48), (0.5, 1.0, 2.0, 4.0, 16.0)
 TOLERANCES = (0.2, 0.05, 0.02, 0.01, 0.005)
 SIZES = {
-    "a quarter": {"pool": 3072, "train": 1024, "test": 2048},
-    "half": {"pool": 6144, "train": 1536, "test": 4096},
+    "a quarter": {"pool": 3072, "train": 1024, "test": 2048, "equations": 4},
+    "half": {"pool": 6144, "train": 1536, "test": 4096, "equations": 6},
     "the defaults": {},
-    "twice": {"pool": 24576, "train": 6144, "test": 16384},
+    "twice": {"pool": 24576, "train": 6144, "test": 16384, "equations": 24},
 }
 WITHOUT: dict[str, list[tuple[Any, str, Any]]] = {
     "the defaults": [],
@@ -50,7 +50,7 @@ WITHOUT: dict[str, list[tuple[Any, str, Any]]] = {
     "bumps half as wide": [(features, "OVERLAP", 0.85)],
     "bumps twice as wide": [(features, "OVERLAP", 3.4)],
 }
-ADAM_TIMES, RATES = (1, 10), (3e-4, 1e-3)  # in units of the sweep's; the greatest learning rates
+ADAM_TIMES, RATES = (1, 10), (1e-5, 1e-4)  # in units of the sweep's; the greatest learning rates
 
 
 class Case(NamedTuple):

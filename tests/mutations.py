@@ -40,6 +40,7 @@ from genwgp.io.arrays import read_arrays
 from genwgp.io.plain import decode
 from genwgp.report.scene import scene
 from genwgp.solvers import sweep
+from genwgp.solvers.run import Run
 
 SMALL = gw.CausalSweep(pool=1024, train=1024, test=1024, segments=2)
 ODD = (None, True, -1, 0, 1, 7, 2**70, -0.5, 1e308, 1e-308, "", "x", "\0", "9" * 5000, [], {}, [1], [[]], {"a": 1})
@@ -296,6 +297,6 @@ def read_checkpoint_with_faults(seed: int, folder: Folder) -> str:
 
 
 @cache
-def fresh_run() -> sweep._Run:
+def fresh_run() -> Run:
     """The solve that was begun, before its first step."""
-    return sweep._Run(_own_problem().problem, SMALL, 0, np.inf)
+    return Run(_own_problem().problem, SMALL, 0, np.inf)

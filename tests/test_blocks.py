@@ -15,7 +15,7 @@ from genwgp.layers.product import ProductLayer
 from genwgp.layers.velocity import VelocityLayer
 from genwgp.solvers.blocks import blocks_of
 from genwgp.solvers.features import potential
-from genwgp.solvers.sweep import CausalSweep
+from genwgp.solvers.settings import CausalSweep
 
 SMALL = CausalSweep(pool=2048, train=1024, test=1024)
 

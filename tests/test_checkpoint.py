@@ -28,7 +28,8 @@ from genwgp.io import folder as files
 from genwgp.io.derived import COMPARISON, DRAWN, MARK, PAGE, PICTURES, remove_derived
 from genwgp.report import draw
 from genwgp.solvers.keeper import Keeper, Kept
-from genwgp.solvers.sweep import _Run, sweep
+from genwgp.solvers.run import Run
+from genwgp.solvers.sweep import sweep
 
 SWEEP = gw.CausalSweep(pool=1024, train=1024, test=1024, cloud=1024)
 ADAM = gw.Adam(steps=80, particles=64, width=4, couplings=1, points=1)
@@ -88,8 +89,8 @@ def assert_same(one: gw.Solution, other: gw.Solution):
 @pytest.mark.parametrize(
     ("make", "method", "horizon", "step"),
     [
-        (together, SWEEP, 0.1, "genwgp.solvers.sweep._Run.advance"),
-        (apart, SWEEP, 0.1, "genwgp.solvers.sweep._Run.advance"),
+        (together, SWEEP, 0.1, "genwgp.solvers.run.Run.advance"),
+        (apart, SWEEP, 0.1, "genwgp.solvers.run.Run.advance"),
         (alone, ADAM, 0.3, None),
     ],
     ids=["sweep", "sweep of groups", "adam"],
@@ -150,7 +151,7 @@ def test_the_next_segment_is_the_same_with_all_kinds_of_features(make, monkeypat
     for one, other in zip(jax.tree.leaves(again.segments), jax.tree.leaves(whole.segments), strict=True):
         np.testing.assert_array_equal(one, other)
     learned = {"waves": (np.ones((2, problem.dim)), np.zeros(2)), "futile": 0.25}
-    run = _Run(problem, SWEEP, 0, horizon)
+    run = Run(problem, SWEEP, 0, horizon)
     (state,) = memory.last.state["runs"]
     run.resume([step[1:] for step in memory.last.steps], state | {"learned": learned})
     assert vars(run.learner) == learned

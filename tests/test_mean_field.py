@@ -10,7 +10,8 @@ import pytest
 import genwgp as gw
 from genwgp.energies import FreeEnergy, PorousMedium, QuadraticInteraction
 from genwgp.references import Barenblatt, McKeanVlasov
-from genwgp.solvers import sweep as sweeping
+from genwgp.solvers.figures import Figures
+from genwgp.solvers.run import Failure, Run
 
 SMALL = gw.CausalSweep(pool=1024, train=1024, test=1024, cloud=1024)
 
@@ -76,12 +77,12 @@ def test_blow_up_is_seen():
     attraction = gw.LogarithmicInteraction(strength=8.0, epsilon=0.1)
     problem = gw.Problem(FreeEnergy(None, gw.Entropy(1.0), attraction), gw.Gaussian([0.0, 0.0], 1.0))
     with jax.enable_x64(True):
-        run = sweeping._Run(problem, SMALL, 0, 1.0)
-        end = sweeping.Figures(0.1, 0.1, 0.1, 0.0, 1.0, 1.0, 0.0, 0.0, 1, 0, 0.0)
+        run = Run(problem, SMALL, 0, 1.0)
+        end = Figures(0.1, 0.1, 0.1, 0.0, 1.0, 1.0, 0.0, 0.0, 1, 0, 0.0)
         run.figures, run.speeds, start = [end], [np.ones(4)], run.test.log_density
         # log rho at its peak is -log(2 pi), and 2 log s above it when lengths are divided by s; the core holds all mass
         # from 1 / epsilon^2 = 100 on: s = 25.1.
         for shrunk, seen in ((1.0, False), (24.0, False), (26.0, True)):
             run.test = run.test._replace(log_density=start + 2 * np.log(shrunk))
-            with pytest.raises(sweeping.Failure, match="blows up") if seen else nullcontext():
+            with pytest.raises(Failure, match="blows up") if seen else nullcontext():
                 assert run.ended() is None

@@ -34,7 +34,7 @@ def fitted(seed=None):
     """An energy, turned at random where there is a seed, its rich field at particles of the start, and those."""
     turn = turned(seed)
     energy = gw.FreeEnergy(lambda x: wells(jnp.asarray(turn, x.dtype) @ x), gw.Entropy(D))
-    x = START.quasi_sample(1, PART + 100)
+    x = START.quasi_sample(1, 2 * PART + 100)
     features = Features(energy, START, x)
     assert features.rich
     return energy, features.place(energy, x, None, np.random.default_rng(0)), initial_state(START, x)

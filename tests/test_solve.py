@@ -313,7 +313,7 @@ def test_interruption_before_the_first_segment_still_gives_a_path(problem, monke
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("genwgp.solvers.sweep._Run.advance", stop)
+    monkeypatch.setattr("genwgp.solvers.run.Run.advance", stop)
     cut = gw.solve(problem, layers=2, key=KEY, method=SMALL, throw=False)
     assert cut.result == gw.Result.INTERRUPTED
     np.testing.assert_allclose(cut.path.free_energy, cut.path.free_energy[0], rtol=1e-6)

@@ -17,14 +17,17 @@ from genwgp.layers import fields
 from genwgp.layers.base import State
 from genwgp.problems.ornstein_uhlenbeck import Quadratic
 from genwgp.solvers import directed, features, fitting
-from genwgp.solvers import sweep as sweeping
+from genwgp.solvers import run as running
 from genwgp.solvers.assembly import CELLS, Way, assemble, lengths
 from genwgp.solvers.collocation import weighted_equations
+from genwgp.solvers.figures import Figures, energy_gap, rms
 from genwgp.solvers.jacobian import jacobian
 from genwgp.solvers.mean_field import MeanField
 from genwgp.solvers.particles import Choice, Pool, farthest_points, initial_state
+from genwgp.solvers.run import Failure, Run
 from genwgp.solvers.segment import Segment, advance, constant, grad_mu, velocity
-from genwgp.solvers.sweep import CausalSweep, sweep
+from genwgp.solvers.settings import CausalSweep
+from genwgp.solvers.sweep import sweep
 
 SMALL = CausalSweep(pool=2048, train=1024, test=2048)
 LEAST = CausalSweep(pool=1024, train=1024, test=1024)  # that of `test_checkpoint`, which compiles the same
@@ -172,8 +175,8 @@ def test_particles_in_one_point_end_the_sweep_with_a_word(monkeypatch):
         return found._replace(state=found.state._replace(x=0 * found.state.x))
 
     monkeypatch.setattr(Pool, "choose", gathered)
-    run = sweeping._Run(gw.Problem(energy, Gaussian([0.5], 0.1)), LEAST, 0, np.inf)
-    with pytest.raises(sweeping.Failure, match="gathered in a point") as failure:
+    run = Run(gw.Problem(energy, Gaussian([0.5], 0.1)), LEAST, 0, np.inf)
+    with pytest.raises(Failure, match="gathered in a point") as failure:
         run.advance()
     assert failure.value.args[0] == "failed"
 
@@ -186,9 +189,9 @@ def test_far_from_the_equilibrium_a_sweep_that_resolves_nothing_ends_where_it_ca
     horizon, residual, late, ends
 ):
     """Not one to a horizon, nor one that resolves its force and is slow, nor one that still gets nearer."""
-    run = sweeping._Run(gw.problems.get("ornstein-uhlenbeck", dim=2), LEAST, 0, horizon)
-    gaps = [3.0, 1.0, 0.25, *[late] * sweeping.STUCK]
-    figures = sweeping.Figures(1, 1, 1, 1.0, 1.0, 1.0, residual, 0.01, 2, 0, 1.0)
+    run = Run(gw.problems.get("ornstein-uhlenbeck", dim=2), LEAST, 0, horizon)
+    gaps = [3.0, 1.0, 0.25, *[late] * running.STUCK]
+    figures = Figures(1, 1, 1, 1.0, 1.0, 1.0, residual, 0.01, 2, 0, 1.0)
     run.figures = [figures._replace(time=float(i), gap=gap) for i, gap in enumerate(gaps)]
     run.segments, run.speeds = list(range(len(gaps))), [np.ones(4)] * len(gaps)  # pyright: ignore[reportAttributeAccessIssue]
     ended = run.ended()
@@ -256,7 +259,7 @@ def halves(x, density, score):
 @pytest.mark.parametrize(("share", "stands"), [(0.9, False), (0.99, True)])
 def test_a_slow_approach_goes_on_where_no_force_is_resolved(solved, share, stands):
     """Modes exchange mass slowly: the gap falls by a tenth in each segment, whatever the residual says."""
-    run = sweeping._Run(solved[0], SMALL, 0, np.inf)
+    run = Run(solved[0], SMALL, 0, np.inf)
     blank = solved[2][-1]._replace(residual=1.0)
     run.figures = [blank._replace(gap=4e-3 * share**k) for k in range(5)]
     assert run._near()
@@ -266,14 +269,14 @@ def test_a_slow_approach_goes_on_where_no_force_is_resolved(solved, share, stand
 def test_a_segment_will_do_where_features_placed_afresh_leave_no_less():
     """Of a force that is cubic in part: V and the quadratic leave something of it once the particles have moved."""
     energy = gw.FreeEnergy(lambda x: jnp.sum(x**4) / 4 + x[0] ** 2, gw.Entropy(1.0))
-    run = sweeping._Run(gw.Problem(energy, Gaussian([0.5, 0.0], 0.1)), LEAST, 0, np.inf)
+    run = Run(gw.Problem(energy, Gaussian([0.5, 0.0], 0.1)), LEAST, 0, np.inf)
     run.features.rich = False
     all_of = run._choose(512), run._choose(512)
     field, _, explicit = run._fields(*all_of)
     c = explicit.coefficients
     fit = fitting.Fit(Segment(field, c, c, np.array(0.02), np.array(2)), 1e-6, False)
     assert run._limited(fit, 0.01, *all_of)
-    assert not run._limited(fit, 2 * sweeping.LIMITED, *all_of)
+    assert not run._limited(fit, 2 * running.LIMITED, *all_of)
     assert not run._limited(fit._replace(left=10.0), 0.01, *all_of)
     thrown = fit._replace(segment=fit.segment._replace(first=1e9 * c, second=1e9 * c))
     with np.errstate(all="ignore"):
@@ -284,16 +287,16 @@ def test_the_first_step_suits_a_start_that_is_narrow_in_one_direction():
     """A quarter of the time in which the force, of size 1 / width, moves particles by root 2 widths there."""
     width = 0.01
     energy = gw.FreeEnergy(lambda x: x @ x / 2, gw.Entropy(1.0))
-    run = sweeping._Run(gw.Problem(energy, Gaussian([0.0, 0.0], np.diag([1.0, width**2]))), LEAST, 0, np.inf)
+    run = Run(gw.Problem(energy, Gaussian([0.0, 0.0], np.diag([1.0, width**2]))), LEAST, 0, np.inf)
     assert run.step == pytest.approx(0.25 * np.sqrt(2) * width**2, rel=0.05)
 
 
 @pytest.mark.parametrize(("spent", "more"), [(1 - 1e-9, True), (0.0, False)])
 def test_more_bumps_are_for_what_is_not_the_last_of_the_drop(monkeypatch, spent, more):
     monkeypatch.setattr(features, "FINER", {1: (70, 8, 0)})
-    monkeypatch.setattr(sweeping, "SPENT", spent)
+    monkeypatch.setattr(running, "SPENT", spent)
     energy = gw.FreeEnergy(lambda x: jnp.sum(x**4) / 4 - x[0], gw.Entropy(1.0))
-    run = sweeping._Run(gw.Problem(energy, Gaussian([0.5], 0.1)), LEAST, 0, np.inf)
+    run = Run(gw.Problem(energy, Gaussian([0.5], 0.1)), LEAST, 0, np.inf)
     for coarse in (np.inf, 0.0):
         monkeypatch.setattr(features, "COARSE", coarse)
         run.advance()
@@ -308,7 +311,7 @@ def test_the_tolerance_is_met_at_the_start_of_the_path_too():
     (first,) = sweep(gw.Problem(energy, start), replace(LEAST, segments=1), 0).segments
     state = initial_state(start, start.quasi_sample(7, 1024))
     v = velocity(first, 0.0, state)
-    assert sweeping.rms(v + grad_mu(energy, state)) < LEAST.tolerance * sweeping.rms(v)
+    assert rms(v + grad_mu(energy, state)) < LEAST.tolerance * rms(v)
 
 
 @pytest.mark.parametrize("K", [1, 5, 40])
@@ -414,7 +417,7 @@ def test_the_gap_is_the_kullback_leibler_divergence():
     energy = gw.FreeEnergy(lambda x: 0.5 * jnp.sum(x**2), gw.Entropy(1.0))
     density = Gaussian([0.5], 1.0)
     state = initial_state(density, density.quasi_sample(0, 2**14))
-    assert sweeping.energy_gap(energy, state) == pytest.approx(0.125, abs=2e-3)
+    assert energy_gap(energy, state) == pytest.approx(0.125, abs=2e-3)
 
 
 def test_training_particles_are_weighted_to_the_density():
@@ -500,13 +503,13 @@ def test_near_the_equilibrium_no_segment_leads_away_from_it(monkeypatch):
     problem = gw.Problem(gw.FreeEnergy(lambda x: jnp.cos(3 * x[0]) + x[0] ** 2, gw.Entropy(0.7)), Gaussian([0.5], 0.2))
     outcome = sweep(problem, SMALL, 0)
     gaps = np.array([figures.gap for figures in outcome.figures])
-    near = gaps[np.argmax(gaps < sweeping.ENOUGH) :]
+    near = gaps[np.argmax(gaps < running.ENOUGH) :]
     assert outcome.status in ("done", "stalled")
-    assert near[-1] < sweeping.ENOUGH
+    assert near[-1] < running.ENOUGH
     assert (np.diff(near) <= 0).all()
 
 
-@pytest.mark.parametrize("fall", [0.0, 1.0, np.log(sweeping.FALL)])
+@pytest.mark.parametrize("fall", [0.0, 1.0, np.log(running.FALL)])
 def test_lengths_of_speeds_that_decay_are_exact(fall):
     places = np.array([0, 1, 2, 3]) / 3
     ends = np.arange(CELLS + 1) / CELLS
@@ -537,7 +540,7 @@ def test_fewer_particles_where_memory_is_short(monkeypatch):
     assert choice.first(5000) is choice
     monkeypatch.setattr(directed, "MEMORY", 2e7)
     for dim, least, most in ((2, 1024, 1024), (60, 100, 300)):
-        run = sweeping._Run(gw.problems.get("ornstein-uhlenbeck", dim=dim), SMALL, 0, np.inf)
+        run = Run(gw.problems.get("ornstein-uhlenbeck", dim=dim), SMALL, 0, np.inf)
         field = fields.Field((fields.Quadratic(jnp.zeros(dim)),))
         (part,) = run._affordable(field, run.pool.choose(1024, run.rng))
         assert least <= len(part.index) <= most

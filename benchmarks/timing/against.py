@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from genwgp.solvers.sweep import CausalSweep
+from genwgp.solvers.settings import CausalSweep
 from timing import pages
 from timing.cases import case
 from timing.kernels import kernels

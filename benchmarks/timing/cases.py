@@ -13,8 +13,9 @@ from genwgp.layers.base import State
 from genwgp.layers.fields import Field
 from genwgp.solvers import fitting
 from genwgp.solvers.collocation import Penalty
+from genwgp.solvers.run import Run
 from genwgp.solvers.segment import Segment
-from genwgp.solvers.sweep import CausalSweep, _Run
+from genwgp.solvers.settings import CausalSweep
 
 SUBSTEPS = 8  # integrator steps of the segment that is timed, whatever the solver would take
 PROBLEMS: dict[str, dict[str, Any]] = {
@@ -55,7 +56,7 @@ class Case:
 def case(name: str, settings: CausalSweep) -> Case:
     parameters = PROBLEMS[name]
     problem = gw.problems.get(name, **parameters)
-    run = _Run(problem, settings, 0, np.inf)
+    run = Run(problem, settings, 0, np.inf)
     all_of = (run._choose(settings.train), run._choose(settings.train))
     field = run._field()
     choice, hold = run._affordable(field, *all_of)

@@ -13,7 +13,8 @@ import jax
 import numpy as np
 
 import genwgp as gw
-from genwgp.solvers.sweep import CausalSweep, sweep
+from genwgp.solvers.settings import CausalSweep
+from genwgp.solvers.sweep import sweep
 from timing.cases import PROBLEMS
 
 # What is timed of a sweep: where each function is called from, and what it is called here. The time of one inside of
@@ -25,9 +26,9 @@ PHASES = {
     "Cholesky": [("solvers.collocation", "cholesky"), ("solvers.simplified", "cholesky")],
     "residuals": [("solvers.collocation", "collocate"), ("solvers.simplified", "collocate")],
     "explicit fit": [("solvers.fitting", "_explicit")],
-    "features": [("solvers.sweep", "_Run._field")],
-    "probe": [("solvers.sweep", "_Run._probe")],
-    "accept": [("solvers.sweep", "_Run._accept")],
+    "features": [("solvers.run", "Run._field")],
+    "probe": [("solvers.run", "Run._probe")],
+    "accept": [("solvers.run", "Run._accept")],
 }
 COUNTED = {"Jacobian": "Newton matrices", "simplified columns": "simplified matrices", "residuals": "residuals"}
 COMPILATION = {

@@ -14,13 +14,15 @@ import numpy as np
 from jax.core import Tracer
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
+from threadpoolctl import threadpool_limits
 
 from genwgp import mesh
 
 # Particles at a time. BLOCK: on a processor, whose cache they fit. LARGE_BLOCK: on an accelerator; WIDE_BLOCK: there,
 # where each has a row for every equation and a column for every feature.
 BLOCK, LARGE_BLOCK, WIDE_BLOCK = 64, 4096, 512
-PART, LARGE_PART = 512, 16_384  # of one call: memory stays bounded
+PART, LARGE_PART = 256, 16_384  # of one call: memory stays bounded, and a few cores have the same share of a batch
+CHUNK = 2048  # rows of one product of matrices
 # On a processor. Without YNNPACK, whose calls take longer than products of a few numbers: float32 took twice as long as
 # float64 with it, and takes half as long without. Without fusion emitters: as fast, and compiled in three quarters of
 # the time.
@@ -168,7 +170,9 @@ class Rows(eqx.Module):
     """A matrix (n, e, q) with e rows for each of n particles, in one place: what `mesh.Tall` is on devices.
 
     On a processor of numpy, which sees that A^T A is symmetric and takes a quarter of the time of jax's general
-    product; else on the accelerator, and only its products come to the host.
+    product; else on the accelerator, and only its products come to the host. Its sums are those of chunks of rows, in
+    threads of their own: the libraries' threads wait for work in loops that take the time from those of `in_parts`
+    (`blas_alone`), and what they find depends on their number.
     """
 
     matrix: Float[np.ndarray | Array, "n e q"]
@@ -185,7 +189,13 @@ class Rows(eqx.Module):
 
     def inner(self, other: Any) -> Float[np.ndarray, "q k"]:
         """A^T B."""
-        return np.asarray(self.flat.T @ other.flat)
+        a, b = self.flat, other.flat
+        if not isinstance(a, np.ndarray):
+            return np.asarray(a.T @ b)
+        chunks = [slice(start, start + CHUNK) for start in range(0, len(a), CHUNK)]
+        return sum(
+            _threads().map(lambda rows: a[rows].T @ b[rows], chunks), np.zeros((a.shape[1], b.shape[1]), a.dtype)
+        )
 
     def transposed(self, rows: Float[np.ndarray, "n e *k"]) -> Float[np.ndarray, "q *k"]:
         """A^T r, for one right side or several."""
@@ -194,6 +204,15 @@ class Rows(eqx.Module):
     def times(self, c: Float[np.ndarray, "q *k"]) -> Float[np.ndarray, "n e *k"]:
         """A c."""
         return np.asarray(self.flat @ c).reshape(*self.matrix.shape[:2], *c.shape[1:])
+
+
+def blas_alone() -> threadpool_limits:
+    """While this context is entered, linear algebra of the host takes one thread a call.
+
+    numpy and scipy each bring threads that wait for work in loops: factors of a few hundred rows took nine times as
+    long beside those of `in_parts` as with one thread.
+    """
+    return threadpool_limits(1, user_api="blas")
 
 
 def _join(parts: tuple) -> Any:

@@ -34,9 +34,9 @@ MEMORY = 1e9  # bytes of the matrices of a segment
 COARSER = 2  # steps of the motion in one of its derivative, of which Newton's method needs less accuracy
 
 
-def affordable(field: Field, dim: int) -> int:
+def affordable(field: Field, dim: int, memory: float = MEMORY) -> int:
     """Particles whose Jacobian fits the memory: it has 4 p (d + 1) numbers of each."""
-    return int(MEMORY // (32 * field.size * (dim + 1)))
+    return int(memory // (32 * field.size * (dim + 1)))
 
 
 class _Linear(NamedTuple):

@@ -16,9 +16,9 @@ from genwgp.errors import GenwgpError, InputError
 from genwgp.problem import Problem
 from genwgp.solvers.adam import Adam
 from genwgp.solvers.families import shared
+from genwgp.solvers.settings import CausalSweep
 from genwgp.solvers.solution import Result, Solution
 from genwgp.solvers.solve import Action, Progress, Task, check_problem, exact, solved
-from genwgp.solvers.sweep import CausalSweep
 
 REFUSED = "refused"  # a point whose problem cannot be made or solved
 FORMS = "a genwgp.Problem, a list of them, or a function that returns one, with grid={parameter: values}"

@@ -25,9 +25,11 @@ from genwgp.problem import Problem
 from genwgp.solvers.adam import Adam, train
 from genwgp.solvers.assembly import Way, assemble, assemble_product
 from genwgp.solvers.blocks import Block, blocks_of
+from genwgp.solvers.figures import Figures
 from genwgp.solvers.keeper import Keeper
+from genwgp.solvers.settings import CausalSweep
 from genwgp.solvers.solution import Event, Result, Solution
-from genwgp.solvers.sweep import CausalSweep, Figures, Swept, sweep_all
+from genwgp.solvers.sweep import Swept, sweep_all
 
 Action = GeometricAction | FiniteHorizonAction
 Progress = Callable[[Event], Any]
