@@ -4,15 +4,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from genwgp.checks import integer
 from genwgp.diagnostics import distances
-from genwgp.diagnostics.measure import FEW, PARTICLES, gap_of, log_weights
+from genwgp.diagnostics.measure import PARTICLES, gap_of, log_weights, redrawn
 from genwgp.errors import InputError
-from genwgp.path.density import REDRAWN, PathDensity
+from genwgp.path.density import PathDensity
 
 Numbers = Float[np.ndarray, " places"]
 
@@ -127,16 +126,12 @@ def places(path: Any, count: int) -> list[dict[str, Any]]:
 
 def arriving(path: Any, seed: int, count: int) -> Float[Array, "n d"]:
     """Quasi-random particles of the start that the path carries to its end: others for the few that it loses."""
-    x = np.array(path.initial.quasi_sample(seed, count), dtype=float)
-    for again in range(REDRAWN + 1):
-        y = jnp.asarray(x, dtype=float)
-        lost = ~np.isfinite(np.asarray(path.transport(y, node=len(path.arclength) - 1))).all(axis=1)
-        if lost.mean() > FEW or (lost.any() and again == REDRAWN):
-            raise InputError("solution", "particles that are not finite", "a path whose particles are finite")
-        if not lost.any():
-            break
-        x[lost] = np.asarray(path.initial.quasi_sample(seed + 1 + again, count))[lost]
-    return y
+    last = len(path.arclength) - 1
+    lost_of = lambda x: np.asarray(~np.isfinite(np.asarray(path.transport(x, node=last))).all(axis=1))
+    x, lost, _ = redrawn(path.initial, seed, count, lambda x: (x, lost_of(x)))
+    if lost.any():
+        raise InputError("solution", "particles that are not finite", "a path whose particles are finite")
+    return x
 
 
 def _figures(

@@ -1,5 +1,6 @@
 """Everything that is reported of a path, from one walk of held-out particles along it."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -24,6 +25,7 @@ from genwgp.diagnostics.pareto import pareto_k
 from genwgp.energies import FreeEnergy
 from genwgp.energies.interaction import Cloud
 from genwgp.importance import normaliser
+from genwgp.initial import AbstractDensity
 from genwgp.layers.base import AbstractLayer, State
 from genwgp.layers.velocity import AbstractFlow
 from genwgp.parts import each_part, over_parts
@@ -76,17 +78,31 @@ def walked(
     fitted to. Where they are more than few, or others are lost as well, nothing is finite.
     """
     start, clouds = problem.initial, _clouds(problem, layers, seed, points)
-    x, share = np.array(start.quasi_sample(seed, PARTICLES), dtype=float), 0.0
-    for again in range(REDRAWN + 1):
-        y = jnp.asarray(x, dtype=float)
-        state = State(y, start.log_prob(y), start.score(y))
+
+    def walk(x: Float[Array, "n d"]) -> tuple[Any, Bool[np.ndarray, " n"]]:
+        state = State(x, start.log_prob(x), start.score(x))
         profile, nodes = _whole(_walk(layers, problem.energy, durations, clouds, points, state))
-        lost = _lost(profile, nodes)
-        share = share or lost.mean()
+        return (profile, nodes), _lost(profile, nodes)
+
+    (profile, nodes), _, share = redrawn(start, seed, PARTICLES, walk)
+    return profile, nodes, clouds, share
+
+
+def redrawn(
+    start: AbstractDensity, seed: int, count: int, found: Callable[[Array], tuple[Any, Bool[np.ndarray, " n"]]]
+) -> tuple[Any, Bool[np.ndarray, " n"], float]:
+    """What is `found` of `count` quasi-random particles of the start, which are lost, and the share that first was.
+
+    `found`: of particles (n, d), with which of them are lost. Others are drawn for those, again while they are few.
+    """
+    x, share = np.array(start.quasi_sample(seed, count), dtype=float), 0.0
+    for again in range(REDRAWN + 1):
+        result, lost = found(jnp.asarray(x, dtype=float))
+        share = share or float(lost.mean())
         if not lost.any() or lost.mean() > FEW or again == REDRAWN:
             break
-        x[lost] = np.asarray(start.quasi_sample(seed + 2 + again, PARTICLES))[lost]
-    return profile, nodes, clouds, float(share)
+        x[lost] = np.asarray(start.quasi_sample(seed + 2 + again, count))[lost]
+    return result, lost, share  # pyright: ignore[reportPossiblyUnbound]
 
 
 def _lost(profile: Profile, nodes: Nodes) -> Bool[np.ndarray, " n"]:
