@@ -7,7 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from genwgp.checks import is_traced
 from genwgp.initial import AbstractDensity
@@ -16,6 +16,7 @@ from genwgp.layers.base import AbstractLayer
 from genwgp.path import chain
 
 REDRAWN = 3  # times that samples which are carried to infinity are drawn again
+ASTRAY = 1e3  # times the arclength: what moved farther went to infinity, but for the end of the path
 
 
 class PathDensity(AbstractDensity):
@@ -38,8 +39,9 @@ class PathDensity(AbstractDensity):
     def sample(self, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
         """`n` independent samples: samples of the start, moved.
 
-        Where the layers carry a sample of the start to infinity, beyond the tails that they were fitted to, another is
-        drawn; NaN where that does not help either, and where jax traces the key.
+        Where the layers carry a sample of the start to infinity, beyond the tails that they were fitted to, or a
+        thousand times farther than the arclength on the way there, another is drawn. Where that does not help either
+        they stay as they are, at infinity NaN; so they do where jax traces the key.
         """
         return self._drawn(key, n, lambda x: (chain.push(self.layers, self.position, x),))[0]
 
@@ -57,16 +59,23 @@ class PathDensity(AbstractDensity):
     def _drawn(self, key: PRNGKeyArray, n: int, move: Callable[[Array], tuple[Array, ...]]) -> Any:
         """Samples of the start, moved: arrays whose first is where they are; those that are lost drawn again."""
         at_start = lambda key, n: jnp.asarray(self.initial.sample(key, n), dtype=float)
-        moved = move(at_start(key, n))
+        x0 = at_start(key, n)
+        moved = move(x0)
         if is_traced(moved[0]):
             return moved
         for again in range(REDRAWN):
-            lost = np.flatnonzero(~np.isfinite(np.asarray(moved[0])).all(1))
+            lost = np.flatnonzero(self._astray(np.asarray(x0), np.asarray(moved[0])))
             if not lost.size:
                 break
-            others = move(at_start(jax.random.fold_in(key, again), lost.size))
-            moved = tuple(a.at[lost].set(b) for a, b in zip(moved, others, strict=True))
-        return moved
+            others = at_start(jax.random.fold_in(key, again), lost.size)
+            x0, *moved = (a.at[lost].set(b) for a, b in zip((x0, *moved), (others, *move(others)), strict=True))
+        return tuple(moved)
+
+    def _astray(self, x0: Float[np.ndarray, "n d"], x: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
+        """Which particles are nowhere that the flow leads to, from where they were at the start; NaN is nowhere."""
+        rounding = np.finfo(x.dtype).eps * np.abs(x0).max(initial=0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return ~(np.linalg.norm(x - x0, axis=1) <= ASTRAY * (self.arclength + rounding))
 
     def log_prob(self, x: Points) -> Float[Array, "*n"]:
         """log rho(x), normalised; x one point (d,) or a batch (n, d).
