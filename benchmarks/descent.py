@@ -12,7 +12,7 @@ from genwgp.diagnostics import verdict
 from genwgp.diagnostics.measure import measure
 from genwgp.layers.base import AbstractLayer, State
 from genwgp.layers.fields import Field
-from genwgp.layers.velocity import VelocityLayer, rates
+from genwgp.layers.velocity import VelocityLayer, rates, runge_kutta
 from genwgp.solvers.adam import CHUNK, descend
 from genwgp.solvers.solve import HELD_OUT
 
@@ -56,21 +56,9 @@ class GradientFlow(AbstractLayer):
         return state.x, -state.log_density
 
     def _flow(self, state: State, start, stop) -> State:
-        """Classical Runge-Kutta in steps of a fixed number, to be differentiated in reverse."""
+        """In steps of a number that is known when it is compiled, to be differentiated in reverse."""
         start, stop = (jnp.asarray(end, state.x.dtype) for end in (start, stop))
-        h = (stop - start) / STEPS
-        shift = lambda z, a, k: jax.tree.map(lambda v, w: v + a * w, z, k)
-
-        def step(z, i):
-            theta = start + i * h
-            one = self.slope(z, theta)
-            two = self.slope(shift(z, h / 2, one), theta + h / 2)
-            three = self.slope(shift(z, h / 2, two), theta + h / 2)
-            four = self.slope(shift(z, h, three), theta + h)
-            mean = jax.tree.map(lambda a, b, c, d: (a + 2 * b + 2 * c + d) / 6, one, two, three, four)
-            return shift(z, h, mean), None
-
-        return jax.lax.scan(step, state, jnp.arange(STEPS, dtype=state.x.dtype))[0]
+        return runge_kutta(lambda theta, z: self.slope(z, theta), state, start, stop, np.array(STEPS))
 
 
 def chain_of(solution: gw.Solution) -> GradientFlow:

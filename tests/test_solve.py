@@ -87,13 +87,13 @@ def test_samples_that_are_lost_are_drawn_again(problem, solution):
 def test_samples_are_lost_a_thousand_times_farther_than_the_arclength(solution, moved, lost):
     rho, x0 = solution.path.at(time=1.0), np.array([[0.3, -0.2], [0.0, 0.0]])
     x = x0 + np.array([[0.6, 0.8], [0.0, 0.1]]) * np.array([[moved], [1.0]]) * rho.arclength
-    np.testing.assert_array_equal(rho._astray(x0, x), [lost, False])
+    np.testing.assert_array_equal(rho.astray(x0, x), [lost, False])
 
 
 def test_samples_do_not_move_where_a_path_stands(solution):
     """A place of no arclength, where rounding alone tells particles from where they were."""
     rho, x0 = solution.path.at(arclength=0.0), np.array([[3.0, 1.0]])
-    assert not rho._astray(x0, x0 * (1 + 2e-16)).any()
+    assert not rho.astray(x0, x0 * (1 + 2e-16)).any()
 
 
 def test_log_densities_of_samples_are_found_on_their_way(solution):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from genwgp.solvers.settings import CausalSweep
+import genwgp as gw
 from timing import pages
 from timing.cases import case
 from timing.kernels import kernels
@@ -60,7 +60,7 @@ def _timed(source: Path, folder: str, options: list[str]) -> Times:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def work_off(settings: CausalSweep, problems: list[str]) -> None:
+def work_off(settings: gw.CausalSweep, problems: list[str]) -> None:
     """In a process with one of both sources: seconds of each kernel, as JSON."""
     found: Times = {}
     for name in problems:

@@ -15,7 +15,6 @@ from genwgp.solvers import fitting
 from genwgp.solvers.collocation import Penalty
 from genwgp.solvers.run import Run
 from genwgp.solvers.segment import Segment
-from genwgp.solvers.settings import CausalSweep
 
 SUBSTEPS = 8  # integrator steps of the segment that is timed, whatever the solver would take
 PROBLEMS: dict[str, dict[str, Any]] = {
@@ -23,7 +22,7 @@ PROBLEMS: dict[str, dict[str, Any]] = {
     "many-wells": {"dim": 10},
     "ornstein-uhlenbeck": {"dim": 50},
 }
-FULL, FEW = CausalSweep(), CausalSweep(pool=4096, train=1024, test=2048)
+FULL, FEW = gw.CausalSweep(), gw.CausalSweep(pool=4096, train=1024, test=2048)
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Case:
         return self.choice.state
 
 
-def case(name: str, settings: CausalSweep) -> Case:
+def case(name: str, settings: gw.CausalSweep) -> Case:
     parameters = PROBLEMS[name]
     problem = gw.problems.get(name, **parameters)
     run = Run(problem, settings, 0, np.inf)

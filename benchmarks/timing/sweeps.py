@@ -13,7 +13,6 @@ import jax
 import numpy as np
 
 import genwgp as gw
-from genwgp.solvers.settings import CausalSweep
 from genwgp.solvers.sweep import sweep
 from timing.cases import PROBLEMS
 
@@ -125,7 +124,7 @@ class _Mark(NamedTuple):
     phases: dict[str, float]
 
 
-def segment_rows(problems: list[str], settings: CausalSweep, count: int) -> Iterator[list[str]]:
+def segment_rows(problems: list[str], settings: gw.CausalSweep, count: int) -> Iterator[list[str]]:
     """The first segments of sweeps: the last of them is warm."""
     for name in problems:
         problem = gw.problems.get(name, **PROBLEMS[name])
@@ -145,7 +144,7 @@ def segment_rows(problems: list[str], settings: CausalSweep, count: int) -> Iter
         yield [label, str(settings.train), str(len(marks)), *times, *counts, compiled, text]
 
 
-def _marks(problem: gw.Problem, settings: CausalSweep, spent: Spent) -> list[_Mark]:
+def _marks(problem: gw.Problem, settings: gw.CausalSweep, spent: Spent) -> list[_Mark]:
     marks, began = [], time.perf_counter()
 
     def note(_: Any) -> None:

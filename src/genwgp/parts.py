@@ -22,7 +22,7 @@ from genwgp import mesh
 # where each has a row for every equation and a column for every feature.
 BLOCK, LARGE_BLOCK, WIDE_BLOCK = 64, 4096, 512
 PART, LARGE_PART = 256, 16_384  # of one call: memory stays bounded, and a few cores have the same share of a batch
-CHUNK = 2048  # rows of one product of matrices
+CHUNK = 2048  # rows of one product of matrices, at least
 # On a processor. Without YNNPACK, whose calls take longer than products of a few numbers: float32 took twice as long as
 # float64 with it, and takes half as long without. Without fusion emitters: as fast, and compiled in three quarters of
 # the time.
@@ -192,7 +192,8 @@ class Rows(eqx.Module):
         a, b = self.flat, other.flat
         if not isinstance(a, np.ndarray):
             return np.asarray(a.T @ b)
-        chunks = [slice(start, start + CHUNK) for start in range(0, len(a), CHUNK)]
+        size = max(CHUNK, a.shape[1])  # not more products at a time than the matrix has numbers
+        chunks = [slice(start, start + size) for start in range(0, len(a), size)]
         return sum(
             _threads().map(lambda rows: a[rows].T @ b[rows], chunks), np.zeros((a.shape[1], b.shape[1]), a.dtype)
         )

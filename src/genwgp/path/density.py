@@ -64,15 +64,19 @@ class PathDensity(AbstractDensity):
         if is_traced(moved[0]):
             return moved
         for again in range(REDRAWN):
-            lost = np.flatnonzero(self._astray(np.asarray(x0), np.asarray(moved[0])))
+            lost = np.flatnonzero(self.astray(x0, moved[0]))
             if not lost.size:
                 break
             others = at_start(jax.random.fold_in(key, again), lost.size)
             x0, *moved = (a.at[lost].set(b) for a, b in zip((x0, *moved), (others, *move(others)), strict=True))
         return tuple(moved)
 
-    def _astray(self, x0: Float[np.ndarray, "n d"], x: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
-        """Which particles are nowhere that the flow leads to, from where they were at the start; NaN is nowhere."""
+    def astray(self, x0: Float[Any, "n d"], x: Float[Any, "n d"]) -> Bool[np.ndarray, " n"]:
+        """Which particles x (n, d), at x0 (n, d) at the start, are nowhere that the flow leads to; NaN is nowhere.
+
+        Those with |x - x0| above 1000 times the arclength, which is at least the root mean square of |x - x0|.
+        """
+        x0, x = np.asarray(x0), np.asarray(x)
         rounding = np.finfo(x.dtype).eps * np.abs(x0).max(initial=0.0)
         with np.errstate(over="ignore", invalid="ignore"):
             return ~(np.linalg.norm(x - x0, axis=1) <= ASTRAY * (self.arclength + rounding))
