@@ -387,6 +387,17 @@ def test_outliers_that_no_step_is_short_enough_for_do_not_end_the_sweep():
     assert (found.status, found.figures[-1].time) == ("done", pytest.approx(0.02))
 
 
+def test_particles_far_in_the_tails_on_a_line_keep_their_order():
+    """Of ten factors of a product and some thousand particles one is five standard deviations out."""
+    problem = gw.problems.get("many-wells", dim=1)
+    found = sweep(problem, CausalSweep(), 0, horizon=0.05)
+    x = 0.2 + 0.5 * np.linspace(-5.5, 5.5, 45)[:, None]
+    state = initial_state(problem.initial, x)
+    for segment in found.segments:
+        state = advance(segment, 0.0, 1.0, state)
+    assert (np.diff(np.asarray(state.x)[:, 0]) > 0).all()
+
+
 def test_a_flow_without_equilibrium_is_unbounded():
     hill = eqx.tree_at(lambda V: V.A, Quadratic(np.eye(2), np.zeros(2)), -jnp.eye(2))
     energy = gw.FreeEnergy(hill, gw.Entropy(1.0))

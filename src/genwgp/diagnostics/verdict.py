@@ -41,7 +41,7 @@ def verdict(figures: dict[str, Any], terminal: bool, equal_lengths: bool = True)
         (
             not direction < DIRECTION,
             f"direction residual {direction:.2g} before 99 % of the drop of F (converged: {DIRECTION})",
-            "more particles, or smaller steps (CausalSweep(tolerance=0.02))",
+            "more particles, or smaller steps (half the default: CausalSweep(tolerance=0.01))",
         ),
         (
             not dissipation < DISSIPATION,

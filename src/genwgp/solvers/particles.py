@@ -13,6 +13,8 @@ from genwgp.layers.base import State
 from genwgp.parts import where_it_is
 
 TAIL = 1e-6  # training particles stay inside the ball that leaves this mass of a Gaussian outside
+# On a line: factors of a product are lines, and of a particle in many dimensions one coordinate or other is far out.
+LINE_TAIL = 1e-9
 PEAK = 0.995  # quantile of the density that is called its largest
 CAUGHT = 10.0  # nats above it from where a particle has been caught in a point
 FILLED = 0.55  # of that ball's radius: where the wider half of the pool has most of its particles
@@ -25,15 +27,22 @@ def initial_state(density: AbstractDensity, x: Float[Array | np.ndarray, "n d"])
     return State(jnp.asarray(x), density.log_prob(jnp.asarray(x)), density.score(jnp.asarray(x)))
 
 
+def tail(density: AbstractDensity) -> float:
+    """The mass that training particles leave outside, were the start a Gaussian."""
+    if isinstance(density, Mixture):
+        return MIXTURE_TAIL
+    return LINE_TAIL if density.dim == 1 else TAIL
+
+
 def inflation(density: AbstractDensity) -> float:
-    """How much larger the standard deviations of the wider half are: its particles fill the ball of TAIL evenly.
+    """How much larger the standard deviations of the wider half are: its particles fill the ball of `tail` evenly.
 
     Where training particles are few, in the tails, velocities are extrapolated; a handful of particles that start
     there would carry most of the residual.
     """
     if isinstance(density, Mixture):
         return MIXTURE_INFLATION
-    return max(1.25, FILLED * float(np.sqrt(chdtri(density.dim, TAIL) / density.dim)))
+    return max(1.25, FILLED * float(np.sqrt(chdtri(density.dim, tail(density)) / density.dim)))
 
 
 class Pool(NamedTuple):
@@ -54,12 +63,8 @@ class Pool(NamedTuple):
         x = np.concatenate([density.quasi_sample(seed, n // 2), wide.quasi_sample(seed + 1, n - n // 2)])
         state = initial_state(density, x)
         ratio = np.asarray(wide.log_prob(state.x)) - np.asarray(state.log_density)
-        return cls(
-            state,
-            np.logaddexp(np.log(0.5), np.log(0.5) + ratio),
-            np.isfinite(ratio),
-            MIXTURE_TAIL if isinstance(density, Mixture) else TAIL,
-        )
+        log_ratio = np.logaddexp(np.log(0.5), np.log(0.5) + ratio)
+        return cls(state, log_ratio, np.isfinite(ratio), tail(density))
 
     def relative_log_density(self) -> Float[np.ndarray, " n"]:
         """log rho minus its greatest value among the particles that count, but for a few that are far above all others.
