@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Int
 from genwgp.layers._adaptive import adaptive
 from genwgp.layers.base import AbstractLayer, State
 from genwgp.layers.fields import Field
+from genwgp.layers.relaxation import LogRatio, Switched
 
 
 def rates(field: Field, c: Float[Array, " p"], state: State) -> State:
@@ -40,6 +41,14 @@ def runge_kutta(derivative, y, start: Float[Array, ""], stop: Float[Array, ""], 
     return jax.lax.fori_loop(0, steps, step, y)
 
 
+def integrator(field: Field):
+    """Steps chosen by the solver; near the equilibrium by each particle.
+
+    There those that cross a barrier take many of them, and the others few.
+    """
+    return adaptive if any(isinstance(term, LogRatio) for term in field.terms) else runge_kutta
+
+
 class AbstractFlow(AbstractLayer):
     """A layer that is a flow: it has a clock of its own, and theta is the fraction of its time."""
 
@@ -59,14 +68,15 @@ class VelocityLayer(AbstractFlow):
 
     In segment j, of length duration[j], the coefficients are linear in time from start[j] to stop[j]. theta is the
     fraction of the layer's whole duration, so that theta and physical time are proportional. Forward, `substeps[j]`
-    steps of fourth order a segment, chosen by the solver, are enough for the particles that it has seen. The inverse
+    steps of fourth order a segment, chosen by the solver, are enough for the particles that it has seen; near the
+    equilibrium (`integrator`) each particle chooses its own. The inverse
     integrates the same equations backwards, perhaps from where no particle ever was, so it chooses its own steps; both
     agree to the integrators' errors. Where a flow backwards reaches infinity before the layer begins, no particle
     arrives: x and the log-determinant are NaN there. Log-determinant: int div v dt. Arrays carry a leading axis of
     segments; a layer with fewer of them than its neighbours is padded, `count` says how many are real.
     """
 
-    field: Field
+    field: Field | Switched
     start: Float[Array, "*K s p"]
     stop: Float[Array, "*K s p"]
     duration: Float[Array, "*K s"]
@@ -97,7 +107,8 @@ class VelocityLayer(AbstractFlow):
     def velocity(self, y, theta):
         theta = jnp.asarray(theta, y.dtype)
         field, c, h, _, before = self._segment(self._index(theta))
-        return self.time * field.velocity(c(self._fraction(theta, h, before)), y)
+        s = self._fraction(theta, h, before)
+        return self.time * field.velocity(c[0] + s * (c[1] - c[0]), y)
 
     def quadrature(self, points):
         """Composite Gauss-Legendre rule, `points` nodes in each segment; padded segments get weight zero."""
@@ -107,9 +118,10 @@ class VelocityLayer(AbstractFlow):
     def _segment(self, j):
         pick = lambda a: jax.lax.dynamic_index_in_dim(a, j, keepdims=False)
         field = jax.tree.map(pick, self.field)
-        start, stop, h, n = pick(self.start), pick(self.stop), pick(self.duration), pick(self.substeps)
+        ends = jnp.stack([pick(self.start), pick(self.stop)])
+        h, n = pick(self.duration), pick(self.substeps)
         before = jnp.where(jnp.arange(self.duration.size, dtype=j.dtype) < j, self.duration, 0).sum()
-        return field, (lambda s: start + s * (stop - start)), h, n, before
+        return field, ends, h, n, before
 
     def _fraction(self, theta, h, before):
         return jnp.clip((theta * self.time - before) / jnp.where(h > 0, h, 1), 0, 1)
@@ -129,9 +141,18 @@ class VelocityLayer(AbstractFlow):
             i = i.astype(first.dtype)
             field, c, h, n, before = self._segment(jnp.where(a <= b, first + i, last - i))
             enter, leave = self._fraction(a, h, before), self._fraction(b, h, before)
-            steps = jnp.ceil(n.astype(dtype) * jnp.abs(leave - enter))
-            scaled = lambda s, y: jax.tree.map(lambda k: h * k, derivative(field, c(s), y))
-            return integrate(scaled, y, enter, leave, jnp.maximum(1, steps).astype(n.dtype))
+            steps = jnp.maximum(1, jnp.ceil(n.astype(dtype) * jnp.abs(leave - enter))).astype(n.dtype)
+
+            def by(integrate):
+                def carried(field, c, y):
+                    rate = lambda s, y: derivative(field, c[0] + s * (c[1] - c[0]), y)
+                    return integrate(lambda s, y: jax.tree.map(lambda k: h * k, rate(s, y)), y, enter, leave, steps)
+
+                return carried
+
+            if isinstance(field, Switched):
+                return field.either(by(integrate), by(adaptive), c, y)
+            return by(adaptive if integrator(field) is adaptive else integrate)(field, c, y)
 
         return jax.lax.fori_loop(0, jnp.where(a == b, 0, last - first + 1), body, y)
 

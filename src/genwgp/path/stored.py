@@ -15,6 +15,7 @@ from genwgp.layers._elements import AffineCouplings, TriangularAffine
 from genwgp.layers._line import MonotoneMap
 from genwgp.layers.coupling import CouplingLayer
 from genwgp.layers.product import ProductLayer
+from genwgp.layers.relaxation import LogRatio, Splines, Switched
 from genwgp.layers.restricted import Restricted
 
 LAYERS = (
@@ -25,8 +26,18 @@ LAYERS = (
     TriangularAffine,
     MonotoneMap,
     fields.Field,
+    Switched,
 )
-TERMS = (fields.Quadratic, fields.Bumps, fields.Waves, fields.ModulatedPotential, fields.LogMixture, Restricted)
+TERMS = (
+    fields.Quadratic,
+    fields.Bumps,
+    fields.Waves,
+    fields.ModulatedPotential,
+    fields.LogMixture,
+    LogRatio,
+    Splines,
+    Restricted,
+)
 
 
 def _known() -> dict[str, type]:

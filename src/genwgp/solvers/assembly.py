@@ -10,6 +10,7 @@ import numpy as np
 
 from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Quadratic, Waves
 from genwgp.layers.product import ProductLayer
+from genwgp.layers.relaxation import LogRatio, Switched
 from genwgp.layers.velocity import VelocityLayer
 from genwgp.solvers.segment import Segment, constant
 
@@ -100,8 +101,7 @@ def _positions(way: Way, times: np.ndarray) -> np.ndarray:
 
 def _layers(segments: list[Segment], cuts: np.ndarray) -> VelocityLayer:
     """Stacked layers between positions j + s in the sequence of segments."""
-    union = _union([segment.field for segment in segments])
-    segments = [_widened(segment, union) for segment in segments]
+    segments = _alike(segments)
     pieces = [_pieces(*ends) for ends in pairwise(cuts)]
     room = max(LEAST, 1 << (max(map(len, pieces)) - 1).bit_length())
     layers = [_layer(segments, row, room) for row in pieces]
@@ -154,6 +154,25 @@ def _layer(segments: list[Segment], pieces: list[Piece], room: int) -> VelocityL
 def _stacked(trees: list) -> Any:
     """Trees of one structure as one, whose arrays have a leading axis; by numpy, which compiles nothing for it."""
     return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *trees)
+
+
+def _alike(segments: list[Segment]) -> list[Segment]:
+    """The same segments, their fields all of one structure."""
+    late = [any(isinstance(term, LogRatio) for term in segment.field.terms) for segment in segments]
+    union = _union([segment.field for segment, is_late in zip(segments, late, strict=True) if not is_late])
+    if not any(late):
+        return [_widened(segment, union) for segment in segments]
+    relaxed = segments[late.index(True)].field
+    return [_switched(segment, union, relaxed, is_late) for segment, is_late in zip(segments, late, strict=True)]
+
+
+def _switched(segment: Segment, union: Field, relaxed: Field, late: bool) -> Segment:
+    """A segment before, or after, the density is near the equilibrium, with room for the other kind's coefficients."""
+    early = union if late else (segment := _widened(segment, union)).field
+    none = np.zeros(union.size if late else relaxed.size)
+    padded = lambda c: np.concatenate([none, c] if late else [c, none])
+    field: Any = Switched(early, segment.field if late else relaxed, jnp.asarray(late))
+    return segment._replace(field=field, first=padded(segment.first), second=padded(segment.second))
 
 
 def _union(fields: list[Field]) -> Field:

@@ -92,12 +92,13 @@ class Features:
         numbers = FEW | FINER if self.fine else FEW
         bumps, modulating, translates = numbers.get(d, NONE) if self.rich else NONE
         translates = 0 if self.rough else translates
-        sites = _sites(energy, candidates, slope, bumps)
-        placed = _bumps(*sites)
+        places = sites(energy, candidates, slope, bumps)
+        placed = bumps_at(*places)
         smooth = self.rough and 2 * energy.diffusion * time > _spacing(placed) ** 2
         if energy.potential is not None and not smooth:
             shift, scale = jnp.asarray(self.shift), jnp.asarray(self.scale)
-            offset, few = jnp.asarray(_offsets(candidates, translates, rng)), _bumps(*(a[:modulating] for a in sites))
+            offset = jnp.asarray(_offsets(candidates, translates, rng))
+            few = bumps_at(*(a[:modulating] for a in places))
             terms.append(ModulatedPotential(held(energy.potential), shift, scale, offset, few))
         if self.mixture is not None:
             terms.append(_log_mixture(self.mixture, energy.diffusion))
@@ -157,7 +158,7 @@ def _steepness(energy: FreeEnergy, distance, points) -> Float[Array, " n"]:
     return over_particles(lambda point: jnp.linalg.norm(across(*point)), points)
 
 
-def _sites(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slope, count: int):
+def sites(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slope, count: int):
     """Centres (count, d) of bumps, far apart, and the metrics (count, d, d) there.
 
     With an entropy |Hess V| / D + |Hess log rho| + 1 / covariance, else the last alone; V + W * rho for V: the
@@ -232,7 +233,7 @@ def _directions(count: int, dim: int, rng: np.random.Generator) -> Float[np.ndar
     return direction / np.linalg.norm(direction, axis=1, keepdims=True)
 
 
-def _bumps(centres: Float[np.ndarray, "k d"], metric: Float[np.ndarray, "k d d"]) -> Bumps:
+def bumps_at(centres: Float[np.ndarray, "k d"], metric: Float[np.ndarray, "k d d"]) -> Bumps:
     """Bumps of these shapes, as wide as they are far apart."""
     if len(centres):
         metric = metric / (OVERLAP**2 * spacing2(centres, metric))[:, None, None]
@@ -260,7 +261,7 @@ def _waves(energy: FreeEnergy, candidates: Float[np.ndarray, "n d"], slope: Slop
 
 
 def _along(axis: Float[np.ndarray, " d"], candidates: Float[np.ndarray, "n d"], bend: Float[np.ndarray, " n"]):
-    """Weights and offsets of waves on one axis: far apart, as wide as their distances, in the metric of `_sites`."""
+    """Weights and offsets of waves on one axis: far apart, as wide as their distances, in the metric of `sites`."""
     y = candidates @ axis
     metric = (1 / y.var() + bend)[:, None, None]
     chosen = farthest_points(y[:, None], metric, ALONG)

@@ -24,11 +24,13 @@ from genwgp.solvers.keeper import fitting
 from genwgp.solvers.learning import Learner
 from genwgp.solvers.mean_field import MeanField, carry
 from genwgp.solvers.particles import PEAK, Choice, Pool, initial_state
+from genwgp.solvers.relaxation import Modes, Relaxation, linear, modes_of, relaxation
 from genwgp.solvers.segment import (
     FIRST,
     Segment,
     constant,
     grad_mu,
+    stiffness,
     summands,
     velocity,
     velocity_gradient,
@@ -58,7 +60,11 @@ SLOW = 0.97  # if the second is not below this share of the first
 STUCK = 16  # those without progress, hardly anything of the force resolved, that end it farther from the equilibrium
 NOISE, LITTLE = 0.5, 1e-4  # residual over the force, and drop of F in a segment over all, where nothing is resolved
 RISE = 3e-3  # of the drop of F so far: by how much F may rise in a segment, where it is spent and noise is left
-NUMBERS = ("step", "time", "arclength", "force", "trust")  # of the state of a sweep
+NUMBERS = ("step", "time", "arclength", "force", "trust", "unresolved")  # of the state of a sweep
+# Residual over ||grad mu|| of most particles from which modes give the rest of a flow, if they can; the particles that
+# say where it is then; how fine the first steps of each are, at most.
+RESOLVED, RELAXED_ON, FINEST = 0.05, 6144, 4096
+RELAXED = 0.01  # times the tolerance, from then on: a step costs little, and scores keep what earlier ones got wrong
 FAR = 1e3  # thermal lengths after which a flow without equilibrium in sight is called unbounded
 
 
@@ -78,6 +84,9 @@ class Run:
         self.energy = self.mean_field.now()
         self.features = Features(self.energy, problem.initial, np.asarray(self.test.x))
         self.learner = Learner()
+        self.around = np.stack([np.min(self.pool.state.x, 0), np.max(self.pool.state.x, 0)])
+        self.modes: Modes | None = None
+        self.relaxation: Relaxation | None = None
         self.segments: list[Segment] = []
         self.speeds: list[np.ndarray] = []
         self.figures: list[Figures] = []
@@ -85,6 +94,7 @@ class Run:
         self.start_energy = self._free_energy(self.energy, self.test)
         self.start_peak = self._peak()
         self.force = trimmed_rms(grad_mu(self.energy, self.test)) + TINY
+        self.unresolved = 0.0
         self.thermal, self.trust = self._thermal_length(), 1.0
         self.step = self._first_step()
         self.end: tuple[str, str] | None = None
@@ -131,6 +141,7 @@ class Run:
                 "rough": self.features.rough,
                 "mixed": self.features.mixture is not None,
             },
+            "relaxation": self.relaxation and {"excess": self.relaxation.excess, "time": self.relaxation.time},
             "learned": {"waves": self.learner.waves, "futile": self.learner.futile},
             "numbers": {name: float(getattr(self, name)) for name in NUMBERS},
         }
@@ -155,10 +166,17 @@ class Run:
         self.learner.waves, self.learner.futile = (state["learned"][name] for name in ("waves", "futile"))
         for name in NUMBERS:
             setattr(self, name, float(state["numbers"][name]))
+        if (known := state["relaxation"]) is not None and (modes := self._modes()) is not None:
+            excess = np.asarray(known["excess"])
+            self.relaxation = Relaxation.of(modes, self.energy.diffusion, excess, float(known["time"]))
         self.began -= self.figures[-1].seconds if steps else 0.0
 
     def advance(self) -> None:
         """Find the next segment: smaller steps while it is not solved or the probe sees too large a residual."""
+        if self.relaxation is None and self.unresolved > RESOLVED:
+            self._look_ahead()
+        if self.relaxation is not None:
+            return self._relax(self.relaxation)
         left = self.horizon - self.time
         self.step = min(self.step, self.horizon / SHARES)
         h = left if self.step > 0.7 * left and self.step < 2 * left else min(self.step, left)
@@ -207,6 +225,44 @@ class Run:
         if self._near():
             raise Failure("stalled", self._stays())
         raise Failure("failed", f"no step was small enough at time {self.time:.4g} (residual {probe:.2g})")
+
+    def _modes(self) -> Modes | None:
+        """Of the equilibrium, which do not depend on where the sweep is."""
+        if self.modes is None:
+            self.modes = modes_of(self.energy, self.around)
+        return self.modes
+
+    def _look_ahead(self) -> None:
+        """Know the rest of the flow by the modes of its generator, if they leave hardly more of the force."""
+        if not linear(self.energy, self.test.x.shape[1]):
+            return
+        if (modes := self._modes()) is None:
+            return
+        found = relaxation(self.energy, modes, self._choose(RELAXED_ON), self.time)
+        force = grad_mu(self.energy, self.test)
+        left = velocity(found.segment(self.time, 0.0), 1.0, self.test) + force
+        positive = np.isfinite(left).all(1).mean() > 1 - SPARED
+        if positive and trimmed_rms(left) < NO_WORSE * self.unresolved * trimmed_rms(force):
+            self.relaxation = found
+
+    def _relax(self, known: Relaxation) -> None:
+        """The next segment of a flow that is known: only its duration is chosen."""
+        left = self.horizon - self.time
+        h = left if self.step > 0.7 * left and self.step < 2 * left else min(self.step, left)
+        tol = RELAXED * self.settings.tolerance
+        for attempt in range(TRIES):
+            segment = known.segment(self.time, h)
+            # Where particles choose their own steps this is how fine the first ones are.
+            fast = float(np.nan_to_num(stiffness(segment, self.test)).max())
+            segment = segment._replace(substeps=np.array(int(np.clip(np.ceil(h * fast), 2, FINEST))))
+            probe, _, states, speeds, fall = self._probe(segment)
+            if probe < tol and fall <= FALL:
+                self._accept(segment, states, speeds, probe)
+                most = GROWTH if attempt == 0 else AFTER_REFUSAL
+                self.step = h * float(np.clip(0.75 * np.sqrt(tol / max(probe, 1e-12)), 0.3, most))
+                return
+            h *= 0.5
+        raise Failure("failed", f"no step was small enough at time {self.time:.4g}")
 
     def _limited(self, fit: Fit, unresolved: float, *all_of: Choice) -> bool:
         """Whether other features, placed where the segment ends, would leave no less of the force there than it does.
@@ -331,7 +387,8 @@ class Run:
 
     @np.errstate(over="ignore", invalid="ignore")
     def _accept(self, segment: Segment, states: list[State], speeds: np.ndarray, probe: float) -> None:
-        self.pool = self.pool._replace(state=carry(self.energy, segment, 0.0, 1.0, self.pool.state))
+        if self.relaxation is None:  # else nothing is trained any more
+            self.pool = self.pool._replace(state=carry(self.energy, segment, 0.0, 1.0, self.pool.state))
         self.mean_field = self.mean_field.moved(segment)
         self.energy = self.mean_field.now()
         self.test, h = states[-1], float(segment.duration)
@@ -344,8 +401,10 @@ class Run:
             self.test = State(*(jnp.asarray(np.asarray(a)[index]) for a in self.test))
             r, gradient = r[index], gradient[index]
         size = rms(gradient)
-        pulled = grad_mu(self.energy, self.pool.state)
-        self.pool = self.pool.drop(self._lost(velocity(segment, 1.0, self.pool.state) + pulled, pulled))
+        self.unresolved = trimmed_rms(r) / self.force
+        if self.relaxation is None:
+            pulled = grad_mu(self.energy, self.pool.state)
+            self.pool = self.pool.drop(self._lost(velocity(segment, 1.0, self.pool.state) + pulled, pulled))
         self.time += h
         self.arclength += h * float(speeds @ [1, 3, 3, 1]) / 8  # Simpson's three-eighths rule
         self.segments.append(segment)
@@ -356,7 +415,7 @@ class Run:
                 duration=h,
                 arclength=self.arclength,
                 free_energy=self._free_energy(self.energy, self.test),
-                gap=energy_gap(self.energy, self.test),
+                gap=self._gap(),
                 force=size,
                 residual=rms(r) / max(size, 1e-300),
                 probe=probe,
@@ -366,9 +425,16 @@ class Run:
             )
         )
 
+    def _gap(self) -> float:
+        """That of the test particles, or of f where it is known: it knows of modes where no particle has been."""
+        gap = energy_gap(self.energy, self.test)
+        return gap if self.relaxation is None else max(gap, self.relaxation.divergence(self.time))
+
     def _lost(self, residual: Float[np.ndarray, "n d"], force: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
         """Which particles the fit does not hold any more, by what it leaves of the force on each."""
         bad, own = (residual**2).sum(1), (force**2).sum(1)
+        if self.relaxation is not None:
+            return ~np.isfinite(bad)
         lost = LOST if self.features.rich else EXACTLY
         return ~np.isfinite(bad) | (bad > np.maximum((lost * self.force) ** 2, OWN**2 * own))
 
@@ -450,13 +516,20 @@ class Run:
     def _stands(self) -> bool:
         """Whether the gap has not become smaller for STALL segments, or for two in which no force was resolved."""
         gaps = [figures.gap for figures in self.figures]
+        if self.relaxation is not None:  # those before it may have overlooked a mode, and scores do not steer the flow
+            return _no_less([f.gap for f in self.figures if f.time > self.relaxation.time], STALL)
         blind = all(figures.residual > BLIND for figures in self.figures[-2:])
         return _no_less(gaps, STALL) or (blind and _no_less(gaps, 2, SLOW))
 
     def _stuck(self) -> bool:
         """Whether the flow to an equilibrium far away has ended for these features: they leave the force as it is."""
         unresolved = all(figures.residual > NOISE for figures in self.figures[-STUCK:])
-        return unresolved and not np.isfinite(self.horizon) and _no_less([f.gap for f in self.figures], STUCK)
+        return (
+            self.relaxation is None
+            and unresolved
+            and not np.isfinite(self.horizon)
+            and _no_less([f.gap for f in self.figures], STUCK)
+        )
 
     def _cut(self, count: int) -> None:
         """Leave out what came after so many segments: it led away from the equilibrium."""

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 from genwgp.energies import FreeEnergy
 from genwgp.layers.base import State
 from genwgp.layers.fields import Field
-from genwgp.layers.velocity import rates, runge_kutta
+from genwgp.layers.velocity import integrator, rates
 from genwgp.parts import over_particles, over_parts
 
 FIRST = 1 / 3  # the first Radau point, in units of the segment; the second is its end
@@ -53,7 +53,7 @@ def advance_point(segment: Segment, state: State, start, stop) -> State:
         change = rates(segment.field, segment.coefficients(s), state)
         return jax.tree.map(lambda k: segment.duration * k, change)
 
-    return runge_kutta(derivative, state, start, stop, integrator_steps(segment, stop - start))
+    return integrator(segment.field)(derivative, state, start, stop, integrator_steps(segment, stop - start))
 
 
 @over_parts
