@@ -13,13 +13,16 @@ from genwgp.problems import (
     desai_zwanzig,
     diffusion,
     double_wells,
+    eight_schools,
     gaussian_mixture,
     keller_segel,
+    logistic_regression,
     mckean_vlasov,
     ornstein_uhlenbeck,
     products,
     quartic_aggregation,
     ring,
+    rosenbrock,
 )
 
 # name -> (builder, source); the summary is the first line of the builder's docstring, the parameters its own.
@@ -33,8 +36,11 @@ _GALLERY: dict[str, tuple[Callable[..., Problem], str]] = {
     "scattered-modes": (gaussian_mixture.scattered_modes, gaussian_mixture.SOURCE),
     "banana": (banana.banana, banana.SOURCE),
     "ring": (ring.ring, ring.SOURCE),
+    "rosenbrock": (rosenbrock.rosenbrock, rosenbrock.SOURCE),
     "many-wells": (products.many_wells, products.SOURCE_WELLS),
     "styblinski-tang": (products.styblinski_tang, products.SOURCE_STYBLINSKI),
+    "eight-schools": (eight_schools.eight_schools, eight_schools.SOURCE),
+    "logistic-regression": (logistic_regression.logistic_regression, logistic_regression.SOURCE),
     "mckean-vlasov": (mckean_vlasov.mckean_vlasov, mckean_vlasov.SOURCE),
     "desai-zwanzig": (desai_zwanzig.desai_zwanzig, desai_zwanzig.SOURCE),
     "keller-segel": (keller_segel.keller_segel, keller_segel.SOURCE),
