@@ -109,3 +109,15 @@ def test_logistic_regression_tells_what_it_needs(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn", None)
     with pytest.raises(InputError, match=r"^logistic-regression\.data: .*scikit-learn.*genwgp\[data\]"):
         gw.problems.get("logistic-regression")
+
+
+def test_phi4_is_the_action_of_its_source_and_the_same_everywhere():
+    potential = gw.problems.get("phi4-lattice", size=3, mass_squared=-1.5, coupling=0.7).energy.potential
+    assert potential is not None
+    phi = np.random.default_rng(1).normal(size=(3, 3))
+    action = 0.0
+    for i, j in np.ndindex(3, 3):
+        neighbours = sum(phi[(i + k) % 3, j] + phi[i, (j + k) % 3] for k in (-1, 1))
+        action += phi[i, j] * (4 * phi[i, j] - neighbours) - 1.5 * phi[i, j] ** 2 + 0.7 * phi[i, j] ** 4
+    assert float(potential(jnp.asarray(phi.ravel()))) == pytest.approx(action, rel=1e-12)
+    assert additive(potential, jnp.asarray(phi.ravel())) is not None
