@@ -1,12 +1,14 @@
 """The gallery's posteriors and other targets in more than two dimensions: densities, normalisers and samples."""
 
 import sys
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.integrate import dblquad
+from scipy.stats import multivariate_normal
 
 import genwgp as gw
 from genwgp.additive import additive
@@ -105,10 +107,11 @@ def test_logistic_regression_is_its_joint_density_and_starts_at_the_mode(data, d
     assert additive(potential, jnp.asarray(x)) is not None
 
 
-def test_logistic_regression_tells_what_it_needs(monkeypatch):
+@pytest.mark.parametrize(("name", "field"), [("logistic-regression", "data"), ("gaussian-process", "rows")])
+def test_data_of_scikit_learn_tell_what_they_need(monkeypatch, name, field):
     monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(InputError, match=r"^logistic-regression\.data: .*scikit-learn.*genwgp\[data\]"):
-        gw.problems.get("logistic-regression")
+    with pytest.raises(InputError, match=rf"^{name}\.{field}: .*scikit-learn.*genwgp\[data\]"):
+        gw.problems.get(name)
 
 
 def test_phi4_is_the_action_of_its_source_and_the_same_everywhere():
@@ -121,3 +124,13 @@ def test_phi4_is_the_action_of_its_source_and_the_same_everywhere():
         action += phi[i, j] * (4 * phi[i, j] - neighbours) - 1.5 * phi[i, j] ** 2 + 0.7 * phi[i, j] ** 4
     assert float(potential(jnp.asarray(phi.ravel()))) == pytest.approx(action, rel=1e-12)
     assert additive(potential, jnp.asarray(phi.ravel())) is not None
+
+
+def test_gaussian_process_has_the_likelihood_of_its_kernel():
+    potential = cast(Any, gw.problems.get("gaussian-process", rows=40, diffusion=2.0).energy.potential)
+    x = np.array([0.3, -0.2, 0.1])
+    t, y = np.cumsum(potential.log_density.gap), potential.log_density.y
+    covariance = np.exp(2 * x[1] - np.abs(t[:, None] - t) * np.exp(-x[0])) + np.exp(2 * x[2]) * np.eye(40)
+    joint = multivariate_normal(np.zeros(40), covariance).logpdf(y) + multivariate_normal(np.zeros(3)).logpdf(x)
+    assert float(potential(jnp.asarray(x))) == pytest.approx(-2 * joint, rel=1e-10)
+    assert len(np.unique(t)) < 40  # patients of one index: no gap

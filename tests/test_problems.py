@@ -16,7 +16,11 @@ FOKKER_PLANCK = ["ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture", "tilted-dou
 PRODUCTS = ["many-wells", "styblinski-tang"]
 MODES = ["eight-modes", "scattered-modes"]
 ENDS = ["rosenbrock", "eight-schools"]  # of which the equilibrium is known as a density
-POSTERIORS = ["logistic-regression", "phi4-lattice"]  # and other targets of which nothing is known exactly
+POSTERIORS = [
+    "logistic-regression",
+    "gaussian-process",
+    "phi4-lattice",
+]  # and other targets of which nothing is known exactly
 FOKKER_PLANCK += ["gaussian-mixture", "banana", "ring", *PRODUCTS, *MODES, *ENDS]  # a potential and an entropy
 PROCESSES = ["ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture"]
 
@@ -206,6 +210,8 @@ def test_unknown_names_list_the_known(name):
         ("phi4-lattice", "mass_squared", float("inf")),
         ("phi4-lattice", "coupling", 0.0),
         ("phi4-lattice", "diffusion", 0.0),
+        ("gaussian-process", "rows", 443),
+        ("gaussian-process", "diffusion", 0.0),
         ("mckean-vlasov", "dim", 0),
         ("mckean-vlasov", "attraction", -1.0),
         ("mckean-vlasov", "stiffness", 0.0),
