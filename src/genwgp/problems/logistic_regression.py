@@ -44,7 +44,7 @@ def logistic_regression(data: str = "breast-cancer", prior_scale: float = 1.0, d
     whose covariance is the inverse of the Hessian there. Needs scikit-learn (`pip install 'genwgp[data]'`).
     """
     name = "logistic-regression"
-    rows = _rows(f"{name}.data", one_of(f"{name}.data", data, DATA))
+    rows = rows_of(f"{name}.data", one_of(f"{name}.data", data, DATA))
     D, width = positive_number(f"{name}.diffusion", diffusion), positive_number(f"{name}.prior_scale", prior_scale)
     return Problem(FreeEnergy(LogisticPosterior(rows, width, D), Entropy(D)), Gaussian(*laplace(rows, width)), name)
 
@@ -58,7 +58,7 @@ def laplace(rows: Float[np.ndarray, "n d"], width: float) -> tuple[np.ndarray, n
     return found.x, np.linalg.inv(curvature(found.x))
 
 
-def _rows(field: str, data: str) -> Float[np.ndarray, "n d"]:
+def rows_of(field: str, data: str) -> Float[np.ndarray, "n d"]:
     """s_i a_i of the data set."""
     with installed(field, "scikit-learn", "data"):
         from sklearn import datasets

@@ -49,6 +49,7 @@ class RosenbrockDensity(AbstractDensity):
         of = lambda stiffness: math.log(math.pi * self.D / stiffness)
         return 0.5 * (of(self.potential.a) + (self.dim - 1) * of(self.potential.b))
 
+    @eqx.filter_jit
     def sample(self, key: PRNGKeyArray, n: int) -> Float[Array, "n d"]:
         """`n` independent samples."""
         return self._chained(jax.random.normal(key, (n, self.dim)))
