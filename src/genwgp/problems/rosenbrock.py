@@ -77,12 +77,13 @@ class RosenbrockDensity(AbstractDensity):
 
 
 def rosenbrock(
-    blocks: int = 2, length: int = 3, a: float = 2.5, b: float = 2.5, centre: float = 1.0, diffusion: float = 1.0
+    blocks: int = 3, length: int = 2, a: float = 2.5, b: float = 1.0, centre: float = 1.0, diffusion: float = 1.0
 ) -> Problem:
-    """Hybrid Rosenbrock, curved twice: V = a (x_1 - 1)^2 + b sum (x_i - x_{i-1}^2)^2 in blocks, from N(0, I).
+    """Hybrid Rosenbrock: V = a (x_1 - 1)^2 + b sum (x_{j,i} - x_{j,i-1}^2)^2, parabolas of parabolas, from N(0, I).
 
-    d = 1 + `blocks` (`length` - 1). With the default a = b = 2.5 each conditional has the standard deviation 0.45 at
-    D = 1. In the source's figures a = 0.05, b = 5: parabolas out to x_1 = 7, 0.3 wide.
+    d = 1 + `blocks` (`length` - 1). The default is three parabolas in four dimensions that share x_1 ~ N(1, 0.45^2),
+    each 0.71 wide at D = 1. Longer blocks are bent again and again; in the source's figures a = 0.05 and b = 5, with
+    parabolas out to x_1 = 7, 0.3 wide.
     """
     name = "rosenbrock"
     blocks, length = integer(f"{name}.blocks", blocks), integer(f"{name}.length", length, least=2)
