@@ -49,8 +49,8 @@ reference`: by the weights, with the standard errors of both. Reference: {EXACT}
 where they are known; else {CHAINS} chains of the no-U-turn sampler of numpyro, {WARMUP} steps of warm-up and {DRAWS}
 draws each, with the largest R-hat and the least effective number of draws, bulk and tail, of a coordinate, and log Z
 by bridge sampling with {PROPOSALS} draws of a Gaussian with their moments. Seconds include compilation. Solves are
-ended at the limit, 900 s unless another one is given: `interrupted`. Where particles were lost on the way there is no
-F, and no weights.
+ended after the first segment of the sweep that ends beyond the limit, 900 s unless another one is given:
+`interrupted`. Where particles were lost on the way there is no F, and no weights.
 """
 
 
