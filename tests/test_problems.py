@@ -15,7 +15,13 @@ NAMES = gw.problems.names()
 FOKKER_PLANCK = ["ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture", "tilted-double-well", "double-well-1d"]
 PRODUCTS = ["many-wells", "styblinski-tang"]
 MODES = ["eight-modes", "scattered-modes"]
-FOKKER_PLANCK += ["gaussian-mixture", "banana", "ring", *PRODUCTS, *MODES]  # a potential and an entropy
+ENDS = ["rosenbrock", "eight-schools"]  # of which the equilibrium is known as a density
+POSTERIORS = [
+    "logistic-regression",
+    "gaussian-process",
+    "phi4-lattice",
+]  # and other targets of which nothing is known exactly
+FOKKER_PLANCK += ["gaussian-mixture", "banana", "ring", *PRODUCTS, *MODES, *ENDS]  # a potential and an entropy
 PROCESSES = ["ornstein-uhlenbeck", "ornstein-uhlenbeck-mixture"]
 
 
@@ -34,7 +40,7 @@ def quadrature(name, **parameters) -> QuadratureReference:
 def test_names():
     interactions = {"mckean-vlasov", "desai-zwanzig", "keller-segel", "aggregation-disk", "aggregation-annulus"}
     interactions |= {"aggregation-quartic", "aggregation-diffusion"}
-    assert set(NAMES) == {*FOKKER_PLANCK, *interactions, "porous-medium", "fast-diffusion", "heat"}
+    assert set(NAMES) == {*FOKKER_PLANCK, *interactions, "porous-medium", "fast-diffusion", "heat", *POSTERIORS}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -53,7 +59,7 @@ def test_every_problem_is_described_and_builds_from_its_defaults(name):
 def test_fokker_planck_problems_know_their_normaliser(name):
     problem = gw.problems.get(name)
     assert problem.energy.diffusion == 1.0
-    if name in PRODUCTS + MODES:
+    if name in PRODUCTS + MODES + ENDS:
         reference = gw.problems.get(name).reference
     else:
         reference = exact(name) if name in PROCESSES else quadrature(name)
@@ -70,7 +76,7 @@ def test_the_start_lies_above_the_equilibrium(name):
     x = jnp.asarray(problem.initial.quasi_sample(0, 1024))
     start = problem.energy.value(x, problem.initial.log_prob(x))
     reference = problem.reference
-    if name == "aggregation-diffusion":
+    if name in ["aggregation-diffusion", *POSTERIORS]:
         assert reference is None
         return
     assert reference is not None
@@ -189,6 +195,23 @@ def test_unknown_names_list_the_known(name):
         ("ornstein-uhlenbeck", "dim", 0),
         ("ornstein-uhlenbeck", "dim", 2.5),
         ("ornstein-uhlenbeck-mixture", "seed", -1),
+        ("rosenbrock", "blocks", 0),
+        ("rosenbrock", "length", 1),
+        ("rosenbrock", "a", 0.0),
+        ("rosenbrock", "b", -1.0),
+        ("rosenbrock", "centre", float("nan")),
+        ("rosenbrock", "diffusion", 0.0),
+        ("eight-schools", "centred", "yes"),
+        ("eight-schools", "diffusion", 0.0),
+        ("logistic-regression", "data", "iris"),
+        ("logistic-regression", "prior_scale", 0.0),
+        ("logistic-regression", "diffusion", 0.0),
+        ("phi4-lattice", "size", 1),
+        ("phi4-lattice", "mass_squared", float("inf")),
+        ("phi4-lattice", "coupling", 0.0),
+        ("phi4-lattice", "diffusion", 0.0),
+        ("gaussian-process", "rows", 443),
+        ("gaussian-process", "diffusion", 0.0),
         ("mckean-vlasov", "dim", 0),
         ("mckean-vlasov", "attraction", -1.0),
         ("mckean-vlasov", "stiffness", 0.0),

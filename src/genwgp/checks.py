@@ -3,7 +3,7 @@
 Values that jax is tracing have shapes but no numbers: their shapes are checked, their numbers are not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -46,6 +46,20 @@ def integer(field: str, value: object, least: int = 1, most: int | None = None) 
     if value < least or (most is not None and value > most):
         raise InputError(field, value, f"a whole number{limits}")
     return int(value)
+
+
+def truth(field: str, value: object) -> bool:
+    """`value` itself; InputError unless it is True or False."""
+    if not isinstance(value, bool):
+        raise InputError(field, value, "true or false")
+    return value
+
+
+def one_of(field: str, value: object, allowed: Sequence[str]) -> str:
+    """`value` itself; InputError unless it is one of these texts."""
+    if not isinstance(value, str) or value not in allowed:
+        raise InputError(field, value, ", ".join(allowed))
+    return value
 
 
 def finite_array(field: str, value: Any, shape: tuple[int | None, ...]) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from genwgp.checks import finite_number, positive_number
 from genwgp.errors import InputError
 from genwgp.initial.base import AbstractDensity
 from genwgp.references.base import time_of
@@ -44,10 +45,11 @@ class KnownEnd(ABC):
 
 
 class KnownDensity(KnownEnd):
-    """An equilibrium exp(-V/D) that is normalised, given as a density: log Z = 0, F* = 0."""
+    """An equilibrium exp(-V/D) / Z given as a density, with log Z, 0 where V is normalised; F* = -D log Z."""
 
-    def __init__(self, density: AbstractDensity):
-        self._density = density
+    def __init__(self, density: AbstractDensity, log_normaliser: float = 0.0, D: float = 1.0):
+        self._density, self._D = density, positive_number("KnownDensity.D", D)
+        self._log_normaliser = finite_number("KnownDensity.log_normaliser", log_normaliser)
 
     @property
     def equilibrium(self) -> AbstractDensity:
@@ -55,13 +57,13 @@ class KnownDensity(KnownEnd):
 
     @property
     def equilibrium_free_energy(self) -> float:
-        """0."""
-        return 0.0
+        """-D log Z."""
+        return -self._D * self._log_normaliser
 
     @property
     def log_normaliser(self) -> float:
-        """0."""
-        return 0.0
+        """log Z."""
+        return self._log_normaliser
 
     def describe(self) -> str:
         """What it is, in words."""
