@@ -1,10 +1,9 @@
-"""The rest of a flow by the modes of its generator: splines, modes, the hand-over from the sweep, layers of both kinds."""
+"""The rest of a flow by the modes of its generator: splines, modes, the hand-over, layers of both kinds."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_checkpoint import Memory
 
 import genwgp as gw
 from genwgp.energies import GaussianInteraction, PorousMedium
@@ -20,6 +19,7 @@ from genwgp.solvers.relaxation import Modes, basis, linear, modes_of, relaxation
 from genwgp.solvers.segment import advance, grad_mu, velocity
 from genwgp.solvers.settings import CausalSweep
 from genwgp.solvers.sweep import sweep
+from test_checkpoint import Memory
 
 LEAST = CausalSweep(pool=1024, train=1024, test=1024)
 RNG = np.random.default_rng(0)
