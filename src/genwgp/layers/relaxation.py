@@ -116,6 +116,11 @@ class LogRatio(AbstractTerm):
         return self.splines.jets(parts, jnp.stack([jnp.ones_like(tau), tau * (1 - tau), tau**2 * (1 - tau)]), x)
 
 
+def relaxed(field: Any) -> bool:
+    """Whether a field is that of such a density."""
+    return any(isinstance(term, LogRatio) for term in field.terms)
+
+
 class Switched(eqx.Module):
     """The field of one kind of segment or of the other, with the coefficients of both, of which those of one count.
 

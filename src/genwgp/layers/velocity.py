@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 from genwgp.layers._adaptive import adaptive
 from genwgp.layers.base import AbstractLayer, State
 from genwgp.layers.fields import Field
-from genwgp.layers.relaxation import LogRatio, Switched
+from genwgp.layers.relaxation import Switched, relaxed
 
 
 def rates(field: Field, c: Float[Array, " p"], state: State) -> State:
@@ -46,7 +46,7 @@ def integrator(field: Field):
 
     There those that cross a barrier take many of them, and the others few.
     """
-    return adaptive if any(isinstance(term, LogRatio) for term in field.terms) else runge_kutta
+    return adaptive if relaxed(field) else runge_kutta
 
 
 class AbstractFlow(AbstractLayer):
@@ -152,7 +152,7 @@ class VelocityLayer(AbstractFlow):
 
             if isinstance(field, Switched):
                 return field.either(by(integrate), by(adaptive), c, y)
-            return by(adaptive if integrator(field) is adaptive else integrate)(field, c, y)
+            return by(adaptive if relaxed(field) else integrate)(field, c, y)
 
         return jax.lax.fori_loop(0, jnp.where(a == b, 0, last - first + 1), body, y)
 

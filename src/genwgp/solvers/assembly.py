@@ -10,7 +10,7 @@ import numpy as np
 
 from genwgp.layers.fields import AbstractTerm, Bumps, Field, LogMixture, ModulatedPotential, Quadratic, Waves
 from genwgp.layers.product import ProductLayer
-from genwgp.layers.relaxation import LogRatio, Switched
+from genwgp.layers.relaxation import Switched, relaxed
 from genwgp.layers.velocity import VelocityLayer
 from genwgp.solvers.segment import Segment, constant
 
@@ -158,20 +158,20 @@ def _stacked(trees: list) -> Any:
 
 def _alike(segments: list[Segment]) -> list[Segment]:
     """The same segments, their fields all of one structure."""
-    late = [any(isinstance(term, LogRatio) for term in segment.field.terms) for segment in segments]
+    late = [relaxed(segment.field) for segment in segments]
     union = _union([segment.field for segment, is_late in zip(segments, late, strict=True) if not is_late])
     if not any(late):
         return [_widened(segment, union) for segment in segments]
-    relaxed = segments[late.index(True)].field
-    return [_switched(segment, union, relaxed, is_late) for segment, is_late in zip(segments, late, strict=True)]
+    other = segments[late.index(True)].field
+    return [_switched(segment, union, other, is_late) for segment, is_late in zip(segments, late, strict=True)]
 
 
-def _switched(segment: Segment, union: Field, relaxed: Field, late: bool) -> Segment:
+def _switched(segment: Segment, union: Field, other: Field, late: bool) -> Segment:
     """A segment before, or after, the density is near the equilibrium, with room for the other kind's coefficients."""
     early = union if late else (segment := _widened(segment, union)).field
-    none = np.zeros(union.size if late else relaxed.size)
+    none = np.zeros(union.size if late else other.size)
     padded = lambda c: np.concatenate([none, c] if late else [c, none])
-    field: Any = Switched(early, segment.field if late else relaxed, jnp.asarray(late))
+    field: Any = Switched(early, segment.field if late else other, jnp.asarray(late))
     return segment._replace(field=field, first=padded(segment.first), second=padded(segment.second))
 
 

@@ -27,7 +27,7 @@ from genwgp.solvers.features import potential
 from genwgp.solvers.particles import Choice
 from genwgp.solvers.segment import FIRST, Segment, grad_mu, potentials
 
-SPLINES = {1: 400, 2: 2400}  # by dimension, about
+SPLINES, MOST_CELLS = {1: 400, 2: 2400}, {1: 400, 2: 96}  # by dimension, about; cells on an axis: all are in memory
 DEEP = 25.0  # they are where V is less than so many D above its least value,
 FLOOR = float(np.exp(-16))  # and weighted by pi and so much of its largest value: f stays smooth in the tails
 WIDER, TIMES, COARSE = 0.25, 24, {1: 512, 2: 64}  # how much a box that cuts pi off grows, how often, points on an axis
@@ -191,6 +191,8 @@ def _box(energy: FreeEnergy, near: Float[np.ndarray, "n d"]):
         axes = [np.linspace(a, b, COARSE[len(low)]) for a, b in zip(low, high, strict=True)]
         x, V = _heights(energy, axes)
         x, apart = x[DEEP * energy.diffusion > V], (high - low) / (COARSE[len(low)] - 1)
+        if not len(x):
+            return None
         below, above = x.min(0) <= low, x.max(0) >= high
         if below.any() or above.any():
             wider = WIDER * (high - low)
@@ -211,7 +213,7 @@ def _grid(energy: FreeEnergy, low: Float[np.ndarray, " d"], high: Float[np.ndarr
     d, share = len(low), 1.0
     node, gauss = np.polynomial.legendre.leggauss(NODES)
     for _ in range(2):
-        cells = max(8, int((SPLINES[d] / share) ** (1 / d)) - DEGREE)
+        cells = int(np.clip((SPLINES[d] / max(share, 1e-9)) ** (1 / d) - DEGREE, 8, MOST_CELLS[d]))
         step = (high - low) / cells
         middle = np.arange(cells)[:, None] + 0.5 * (1 + node)
         x, V = _heights(energy, [a + h * middle.ravel() for a, h in zip(low, step, strict=True)])
@@ -227,4 +229,4 @@ def _heights(energy: FreeEnergy, axes: list[Float[np.ndarray, " m"]]):
     x = np.stack([a.ravel() for a in np.meshgrid(*axes, indexing="ij")], 1)
     V = np.asarray(potential(energy, x))
     V = np.where(np.isfinite(V), V, np.inf)
-    return x, V - V.min()
+    return x, V - V.min(initial=np.finfo(float).max)

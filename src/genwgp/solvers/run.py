@@ -222,6 +222,9 @@ class Run:
             # The moving mixture no longer fits: once its modes have met, the density is smooth enough without it.
             self.features.mixture, self.features.rich = None, True
             return self.advance()
+        self._look_ahead()
+        if self.relaxation is not None:
+            return self._relax(self.relaxation)
         if self._near():
             raise Failure("stalled", self._stays())
         raise Failure("failed", f"no step was small enough at time {self.time:.4g} (residual {probe:.2g})")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -17,6 +18,7 @@ from genwgp.confinement import spreads, wall
 from genwgp.diagnostics import measure, verdict
 from genwgp.errors import InputError, NotConvergedError
 from genwgp.layers.base import AbstractLayer
+from genwgp.layers.relaxation import relaxed
 from genwgp.layers.velocity import AbstractFlow
 from genwgp.mesh import mesh_of, on
 from genwgp.parts import default_float, make_room
@@ -214,6 +216,16 @@ def _layers(swept: Swept, blocks: list[Block], K: int) -> AbstractFlow:
     return assemble_product(ways, [block.axes for block in blocks], swept.reached, K)
 
 
+def _modes_from(swept: Swept) -> dict[str, float]:
+    """The time from which one of the flows is known by its modes, if there is one."""
+    began = [
+        sum(float(s.duration) for s in takewhile(lambda s: not relaxed(s.field), outcome.segments))
+        for outcome in swept.outcomes
+        if relaxed(outcome.segments[-1].field)
+    ]
+    return {"modes_from": min(began)} if began else {}
+
+
 def _cut(
     problem: Problem, computed: Problem, action: Action, K: int, seed: int, swept: Swept, blocks: list[Block]
 ) -> _Measured:
@@ -225,7 +237,7 @@ def _cut(
             _RESULTS.get(swept.status),
             swept.message,
             _log(swept.figures),
-            {"segments": sum(len(outcome.segments) for outcome in swept.outcomes)},
+            {"segments": sum(len(outcome.segments) for outcome in swept.outcomes)} | _modes_from(swept),
         )
         path, figures = measure(computed, found.layers, action, seed + HELD_OUT, points=2)
     arrays, static = path.to_arrays()
@@ -339,7 +351,14 @@ def _judged(found: _Found, figures: dict[str, Any], terminal: bool, equal_length
             "the action is not finite: held-out particles were lost on the way; try more particles",
         )
     wrong = verdict(figures, terminal, equal_lengths)
-    return (Result.CONVERGED, found.message) if wrong is None else (Result.NOT_CONVERGED, wrong)
+    if wrong is None:
+        return Result.CONVERGED, found.message
+    if (since := found.stats.get("modes_from")) is not None:
+        wrong += (
+            f"; from time {since:.3g} on, modes of the generator carry the flow over a barrier: samples, times and the "
+            "equilibrium do not depend on the scores, which are left as they are"
+        )
+    return Result.NOT_CONVERGED, wrong
 
 
 def _settings(action: Action, method: Any, K: int, seed: int) -> dict[str, Any]:

@@ -74,7 +74,8 @@ def sweep_all(
     settings, keeper = replace(settings, gap=settings.gap / sum(counts)), keeper or Keeper()
     all_of = _All([Run(problem, settings, seed, horizon) for problem in problems], counts)
     status, message = "done", ""
-    keeper.resume(given(problems[0].energy.potential), all_of.resume)
+    with blas_alone():  # as the process before did its algebra, so that rounding is the same
+        keeper.resume(given(problems[0].energy.potential), all_of.resume)
     try:
         for figures in all_of.figures:
             on_segment(figures)
