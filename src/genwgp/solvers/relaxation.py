@@ -31,6 +31,7 @@ SPLINES, MOST_CELLS = {1: 400, 2: 2400}, {1: 400, 2: 96}  # by dimension, about;
 DEEP = 25.0  # they are where V is less than so many D above its least value,
 FLOOR = float(np.exp(-16))  # and weighted by pi and so much of its largest value: f stays smooth in the tails
 WIDER, TIMES, COARSE = 0.25, 24, {1: 512, 2: 64}  # how much a box that cuts pi off grows, how often, points on an axis
+COARSER, SURE = 0.7, 3e-4  # cells on an axis to compare with, over all; difference of rates that is none
 NODES = 4  # of Gauss's rule in each cell, along each axis
 GONE = 60.0  # rate times the age of a flow from which nothing but noise is left of a mode
 FAST = 3.0  # rate times the duration of a segment up to which a mode is cubic in it
@@ -104,11 +105,19 @@ def linear(energy: FreeEnergy, dim: int) -> bool:
 
 
 def modes_of(energy: FreeEnergy, near: Float[np.ndarray, "n d"]) -> Modes | None:
-    """The modes of pi; `near`: particles around which it is looked for. None where it has no end near them."""
+    """The modes of pi; `near`: particles around which it is looked for.
+
+    None where it has no end near them, or where fewer splines find the slowest mode at another rate.
+    """
     box = _box(energy, near)
     if box is None:
         return None
-    splines, points, weights = _grid(energy, *box)
+    found, coarse = (_modes_in(energy, box, fineness) for fineness in (1.0, COARSER))
+    return found if abs(coarse.rates[0] / found.rates[0] - 1) < SURE else None
+
+
+def _modes_in(energy: FreeEnergy, box: tuple, fineness: float) -> Modes:
+    splines, points, weights = _grid(energy, box[0], box[1], fineness)
     value, *gradient = basis(splines, points)
     active = np.flatnonzero(np.diff(value.tocsc().indptr))
     value, *gradient = (_columns(part, active) for part in (value, *gradient))
@@ -205,7 +214,7 @@ def _box(energy: FreeEnergy, near: Float[np.ndarray, "n d"]):
     return None
 
 
-def _grid(energy: FreeEnergy, low: Float[np.ndarray, " d"], high: Float[np.ndarray, " d"]):
+def _grid(energy: FreeEnergy, low: Float[np.ndarray, " d"], high: Float[np.ndarray, " d"], fineness: float):
     """Splines on a box, the points of Gauss's rule in its cells where pi is not negligible, weights that make them pi.
 
     As many cells as leave so many splines where it is not.
@@ -214,6 +223,7 @@ def _grid(energy: FreeEnergy, low: Float[np.ndarray, " d"], high: Float[np.ndarr
     node, gauss = np.polynomial.legendre.leggauss(NODES)
     for _ in range(2):
         cells = int(np.clip((SPLINES[d] / max(share, 1e-9)) ** (1 / d) - DEGREE, 8, MOST_CELLS[d]))
+        cells = max(8, int(fineness * cells))
         step = (high - low) / cells
         middle = np.arange(cells)[:, None] + 0.5 * (1 + node)
         x, V = _heights(energy, [a + h * middle.ravel() for a, h in zip(low, step, strict=True)])

@@ -86,6 +86,7 @@ class Run:
         self.learner = Learner()
         self.around = np.stack([np.min(self.pool.state.x, 0), np.max(self.pool.state.x, 0)])
         self.modes: Modes | None = None
+        self.sought = False
         self.relaxation: Relaxation | None = None
         self.segments: list[Segment] = []
         self.speeds: list[np.ndarray] = []
@@ -231,8 +232,8 @@ class Run:
 
     def _modes(self) -> Modes | None:
         """Of the equilibrium, which do not depend on where the sweep is."""
-        if self.modes is None:
-            self.modes = modes_of(self.energy, self.around)
+        if not self.sought:
+            self.modes, self.sought = modes_of(self.energy, self.around), True
         return self.modes
 
     def _look_ahead(self) -> None:
