@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 from scipy.interpolate import BSpline, PPoly
 
-from genwgp.layers.fields import AbstractTerm, Field, Rates
+from genwgp.layers.fields import AbstractTerm, Field
 
 DEGREE = 5  # grad lap f, which moves scores, is continuous
 DERIVATIVES = 4  # of order 0 to 3
@@ -131,20 +131,12 @@ class Switched(eqx.Module):
     relaxed: Field
     late: Bool[Array, "*K"]
 
-    @property
-    def size(self) -> int:
-        return self.early.size + self.relaxed.size
-
     def either(self, early: Callable, relaxed: Callable, c: Float[Array, "*n p"], *arguments: Any) -> Any:
         """What a function of (field, c, ...) makes of the field that counts."""
         cut = self.early.size
         first = lambda c, *rest: early(self.early, c[..., :cut], *rest)
         second = lambda c, *rest: relaxed(self.relaxed, c[..., cut:], *rest)
         return jax.lax.cond(self.late, second, first, c, *arguments)
-
-    def rates(self, c: Float[Array, " p"], x: Float[Array, " d"], u: Float[Array, " d"]) -> Rates:
-        """(v, div v, grad div v + (grad v)^T u)."""
-        return self.either(Field.rates, Field.rates, c, x, u)
 
     def velocity(self, c: Float[Array, " p"], x: Float[Array, " d"]) -> Float[Array, " d"]:
         """grad phi."""

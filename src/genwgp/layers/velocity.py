@@ -69,11 +69,11 @@ class VelocityLayer(AbstractFlow):
     In segment j, of length duration[j], the coefficients are linear in time from start[j] to stop[j]. theta is the
     fraction of the layer's whole duration, so that theta and physical time are proportional. Forward, `substeps[j]`
     steps of fourth order a segment, chosen by the solver, are enough for the particles that it has seen; near the
-    equilibrium (`integrator`) each particle chooses its own. The inverse
-    integrates the same equations backwards, perhaps from where no particle ever was, so it chooses its own steps; both
-    agree to the integrators' errors. Where a flow backwards reaches infinity before the layer begins, no particle
-    arrives: x and the log-determinant are NaN there. Log-determinant: int div v dt. Arrays carry a leading axis of
-    segments; a layer with fewer of them than its neighbours is padded, `count` says how many are real.
+    equilibrium (`integrator`) each particle chooses its own. The inverse integrates the same equations backwards,
+    perhaps from where no particle ever was, so it chooses its own steps; both agree to the integrators' errors. Where a
+    flow backwards reaches infinity before the layer begins, no particle arrives: x and the log-determinant are NaN
+    there. Log-determinant: int div v dt. Arrays carry a leading axis of segments; a layer with fewer of them than its
+    neighbours is padded, `count` says how many are real.
     """
 
     field: Field | Switched
@@ -107,8 +107,7 @@ class VelocityLayer(AbstractFlow):
     def velocity(self, y, theta):
         theta = jnp.asarray(theta, y.dtype)
         field, c, h, _, before = self._segment(self._index(theta))
-        s = self._fraction(theta, h, before)
-        return self.time * field.velocity(c[0] + s * (c[1] - c[0]), y)
+        return self.time * field.velocity(_between(c, self._fraction(theta, h, before)), y)
 
     def quadrature(self, points):
         """Composite Gauss-Legendre rule, `points` nodes in each segment; padded segments get weight zero."""
@@ -145,16 +144,21 @@ class VelocityLayer(AbstractFlow):
 
             def by(integrate):
                 def carried(field, c, y):
-                    rate = lambda s, y: derivative(field, c[0] + s * (c[1] - c[0]), y)
+                    rate = lambda s, y: derivative(field, _between(c, s), y)
                     return integrate(lambda s, y: jax.tree.map(lambda k: h * k, rate(s, y)), y, enter, leave, steps)
 
                 return carried
 
             if isinstance(field, Switched):
                 return field.either(by(integrate), by(adaptive), c, y)
-            return by(adaptive if relaxed(field) else integrate)(field, c, y)
+            return by(integrate)(field, c, y)
 
         return jax.lax.fori_loop(0, jnp.where(a == b, 0, last - first + 1), body, y)
+
+
+def _between(ends: Float[Array, "2 p"], s: Float[Array, ""]) -> Float[Array, " p"]:
+    """The coefficients at s on a segment."""
+    return ends[0] + s * (ends[1] - ends[0])
 
 
 def _position_and_volume(field: Field, c, z):

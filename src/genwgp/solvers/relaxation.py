@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from scipy import sparse as sp
 from scipy.sparse import csr_array
 
-from genwgp.energies import Entropy, FreeEnergy
+from genwgp.energies import FreeEnergy
 from genwgp.layers.fields import Field
 from genwgp.layers.relaxation import DEGREE, LogRatio, Splines, pieces
 from genwgp.solvers.features import potential
@@ -100,8 +100,7 @@ class Relaxation(NamedTuple):
 
 def linear(energy: FreeEnergy, dim: int) -> bool:
     """Whether f follows a linear equation, in a space of so few dimensions that splines resolve it."""
-    alone = energy.potential is not None and not energy.interacting
-    return alone and isinstance(energy.internal, Entropy) and dim in SPLINES
+    return energy.gibbs and not energy.interacting and dim in SPLINES
 
 
 def modes_of(energy: FreeEnergy, near: Float[np.ndarray, "n d"]) -> Modes | None:

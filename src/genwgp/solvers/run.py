@@ -1,6 +1,7 @@
 """One flow that is being followed: its particles, its clock, the step to the next segment, and when it has ended."""
 
 import time
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -85,8 +86,6 @@ class Run:
         self.features = Features(self.energy, problem.initial, np.asarray(self.test.x))
         self.learner = Learner()
         self.around = np.stack([np.min(self.pool.state.x, 0), np.max(self.pool.state.x, 0)])
-        self.modes: Modes | None = None
-        self.sought = False
         self.relaxation: Relaxation | None = None
         self.segments: list[Segment] = []
         self.speeds: list[np.ndarray] = []
@@ -167,7 +166,7 @@ class Run:
         self.learner.waves, self.learner.futile = (state["learned"][name] for name in ("waves", "futile"))
         for name in NUMBERS:
             setattr(self, name, float(state["numbers"][name]))
-        if (known := state["relaxation"]) is not None and (modes := self._modes()) is not None:
+        if (known := state["relaxation"]) is not None and (modes := self.modes) is not None:
             excess = np.asarray(known["excess"])
             self.relaxation = Relaxation.of(modes, self.energy.diffusion, excess, float(known["time"]))
         self.began -= self.figures[-1].seconds if steps else 0.0
@@ -178,9 +177,8 @@ class Run:
             self._look_ahead()
         if self.relaxation is not None:
             return self._relax(self.relaxation)
-        left = self.horizon - self.time
         self.step = min(self.step, self.horizon / SHARES)
-        h = left if self.step > 0.7 * left and self.step < 2 * left else min(self.step, left)
+        h = self._duration()
         all_of = (self._choose(self.settings.train), self._choose(self.settings.train))
         field, choice, explicit = self._fields(*all_of)
         probe, refused, risen, halved, finer, left_before = np.inf, 0, 0, 0, 1.0, np.inf
@@ -214,8 +212,7 @@ class Run:
                     continue
                 self._accept(fit.segment, states, speeds, probe)
                 self.trust = explicit.earned
-                most = GROWTH if attempt == 0 else AFTER_REFUSAL
-                self.step = h * float(np.clip(0.75 * np.sqrt(tol / max(probe, 1e-12)), 0.3, most))
+                self.step = self._grown(h, tol, probe, attempt)
                 return
             halved += probe < tol
             h *= float(np.clip(0.8 * np.sqrt(tol / max(probe, 1e-12)), 0.2, 0.5))
@@ -230,17 +227,26 @@ class Run:
             raise Failure("stalled", self._stays())
         raise Failure("failed", f"no step was small enough at time {self.time:.4g} (residual {probe:.2g})")
 
-    def _modes(self) -> Modes | None:
+    @cached_property
+    def modes(self) -> Modes | None:
         """Of the equilibrium, which do not depend on where the sweep is."""
-        if not self.sought:
-            self.modes, self.sought = modes_of(self.energy, self.around), True
-        return self.modes
+        return modes_of(self.energy, self.around)
+
+    def _duration(self) -> float:
+        """Of the next segment: the step, or what is left to the horizon where that is about as long."""
+        left = self.horizon - self.time
+        return left if self.step > 0.7 * left and self.step < 2 * left else min(self.step, left)
+
+    def _grown(self, h: float, tol: float, probe: float, attempt: int) -> float:
+        """The step after one of duration h, which was found at this attempt."""
+        most = GROWTH if attempt == 0 else AFTER_REFUSAL
+        return h * float(np.clip(0.75 * np.sqrt(tol / max(probe, 1e-12)), 0.3, most))
 
     def _look_ahead(self) -> None:
         """Know the rest of the flow by the modes of its generator, if they leave hardly more of the force."""
         if not linear(self.energy, self.test.x.shape[1]):
             return
-        if (modes := self._modes()) is None:
+        if (modes := self.modes) is None:
             return
         found = relaxation(self.energy, modes, self._choose(RELAXED_ON), self.time)
         force = grad_mu(self.energy, self.test)
@@ -251,9 +257,7 @@ class Run:
 
     def _relax(self, known: Relaxation) -> None:
         """The next segment of a flow that is known: only its duration is chosen."""
-        left = self.horizon - self.time
-        h = left if self.step > 0.7 * left and self.step < 2 * left else min(self.step, left)
-        tol = RELAXED * self.settings.tolerance
+        h, tol = self._duration(), RELAXED * self.settings.tolerance
         for attempt in range(TRIES):
             segment = known.segment(self.time, h)
             # Where particles choose their own steps this is how fine the first ones are.
@@ -262,8 +266,7 @@ class Run:
             probe, _, states, speeds, fall = self._probe(segment)
             if probe < tol and fall <= FALL:
                 self._accept(segment, states, speeds, probe)
-                most = GROWTH if attempt == 0 else AFTER_REFUSAL
-                self.step = h * float(np.clip(0.75 * np.sqrt(tol / max(probe, 1e-12)), 0.3, most))
+                self.step = self._grown(h, tol, probe, attempt)
                 return
             h *= 0.5
         raise Failure("failed", f"no step was small enough at time {self.time:.4g}")
